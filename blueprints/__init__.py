@@ -1,0 +1,1 @@
+"""Vertical slices: one package per service, the same file names in each."""

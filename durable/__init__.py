@@ -1,0 +1,1 @@
+"""Orchestrators: control flow only, no input or output; they read like the business process."""

@@ -1,0 +1,1 @@
+"""The local cloud: runs the deployed artifacts on one machine, offline."""

@@ -1,0 +1,1 @@
+"""What every slice may use: a closed list of modules (see docs/adr)."""
