@@ -1,0 +1,214 @@
+"""A small client of the HTTP API: signs people in, registers them, places and follows orders."""
+
+import asyncio
+import time
+import uuid
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+import httpx
+
+CLIENT_TENANT = "22222222-2222-4222-8222-222222222222"
+EMPLOYEE_TENANT = "11111111-1111-4111-8111-111111111111"
+CLIENT_SCOPE = " ".join(
+    f"api://44444444-4444-4444-8444-444444444444/{scope}"
+    for scope in ("orders.readwrite", "products.read", "customers.readwrite", "payments.readwrite")
+)
+EMPLOYEE_SCOPE = "api://33333333-3333-4333-8333-333333333333/employee.access"
+
+SETTLED = frozenset({"confirmed", "cancelled", "stuck"})
+"""Statuses in which the saga has nothing left to do."""
+
+ADDRESS = {
+    "name": "Alice Example",
+    "line1": "Lindenallee 5",
+    "city": "Berlin",
+    "postal_code": "10115",
+    "country": "DE",
+}
+
+
+class Unexpected(Exception):
+    """The API answered something else than the script relies on."""
+
+
+@dataclass(frozen=True)
+class Person:
+    """Somebody from the local directory, with a token that the API accepts."""
+
+    name: str
+    id: str
+    token: str
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.token}"}
+
+
+@dataclass
+class Shop:
+    """The platform as its callers see it. `api` ends in `/api/v1`; `identity` is the directory."""
+
+    api: str
+    identity: str
+    _http: httpx.AsyncClient = field(
+        default_factory=lambda: httpx.AsyncClient(timeout=30, trust_env=False)
+    )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._http.aclose()
+
+    async def sign_in(self, name: str, *, employee: bool = False) -> Person:
+        """The demo person `name`, signed in with the demo password. Unexpected if refused."""
+        tenant = EMPLOYEE_TENANT if employee else CLIENT_TENANT
+        domain = "company.example" if employee else "clients.example"
+        answer = await self._http.post(
+            f"{self.identity}/{tenant}/oauth2/v2.0/token",
+            data={
+                "grant_type": "password",
+                "client_id": "local-demo",
+                "username": f"{name}@{domain}",
+                "password": "demo",
+                "scope": EMPLOYEE_SCOPE if employee else CLIENT_SCOPE,
+            },
+        )
+        token = self._expect(answer, 200)["access_token"]
+        people = self._expect(await self._http.get(f"{self.identity}/people"), 200)
+        wanted = f"{name}@{domain}"
+        found = next(p for p in people["people"] if p["username"] == wanted)
+        return Person(name, found["oid"], token)
+
+    async def register(self, person: Person) -> dict[str, Any]:
+        """The person's customer record; made if this is the first sign-in."""
+        answer = await self.call(
+            "POST",
+            "/customers",
+            person,
+            json={
+                "name": f"{person.name.title()} Example",
+                "email": f"{person.name}@clients.example",
+            },
+            key=f"register-{person.id}",
+        )
+        return self._expect(answer, 200, 201)
+
+    async def call(
+        self,
+        method: str,
+        path: str,
+        person: Person | None = None,
+        *,
+        json: Any = None,
+        key: str | None = None,
+        if_match: str | None = None,
+        params: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+        content: bytes | None = None,
+    ) -> httpx.Response:
+        """One request as `person`, whatever the answer."""
+        sent = dict(person.headers) if person else {}
+        if key is not None:
+            sent["Idempotency-Key"] = key
+        if if_match is not None:
+            sent["If-Match"] = if_match
+        sent |= headers or {}
+        return await self._http.request(
+            method,
+            f"{self.api}{path}",
+            json=json,
+            content=content,
+            headers=sent,
+            params=params,
+        )
+
+    async def products(self, person: Person, **params: Any) -> list[dict[str, Any]]:
+        """One page of the catalogue."""
+        answer = await self.call("GET", "/products", person, params=params)
+        return list(self._expect(answer, 200)["items"])
+
+    async def product_named(self, person: Person, words: str) -> dict[str, Any]:
+        """The product that a search for `words` finds first. Unexpected if there is none."""
+        answer = await self.call("GET", "/products/search", person, params={"q": words})
+        items = self._expect(answer, 200)["items"]
+        if not items:
+            raise Unexpected(f"the catalogue has nothing for {words!r}")
+        return dict(items[0])
+
+    async def try_place(
+        self,
+        person: Person,
+        lines: Mapping[str, int],
+        *,
+        payment_method: str = "tok_success",
+        key: str | None = None,
+        address: Mapping[str, str] = ADDRESS,
+        service: str = "standard",
+    ) -> httpx.Response:
+        """The answer to an order for `lines` (product id → quantity)."""
+        return await self.call(
+            "POST",
+            "/orders",
+            person,
+            key=key or str(uuid.uuid4()),
+            json={
+                "lines": [{"product_id": p, "quantity": q} for p, q in lines.items()],
+                "shipping_address": dict(address),
+                "shipping_service": service,
+                "payment_method": payment_method,
+            },
+        )
+
+    async def place(self, person: Person, lines: Mapping[str, int], **how: Any) -> dict[str, Any]:
+        """The placed order. Unexpected if it was refused."""
+        return self._expect(await self.try_place(person, lines, **how), 201)
+
+    async def order(self, person: Person, order_id: str) -> dict[str, Any]:
+        """The order as it is now."""
+        return self._expect(await self.call("GET", f"/orders/{order_id}", person), 200)
+
+    async def timeline(self, person: Person, order_id: str) -> list[dict[str, Any]]:
+        """What happened to the order so far, oldest first."""
+        answer = await self.call("GET", f"/orders/{order_id}/timeline", person)
+        return list(self._expect(answer, 200)["items"])
+
+    async def follow(
+        self, person: Person, order_id: str, *, within_s: float = 60
+    ) -> AsyncIterator[dict[str, Any]]:
+        """Timeline entries as they appear, until the saga has settled, else TimeoutError."""
+        deadline = time.monotonic() + within_s
+        seen = 0
+        while True:
+            settled = (await self.order(person, order_id))["status"] in SETTLED
+            entries = await self.timeline(person, order_id)
+            for entry in entries[seen:]:
+                yield entry
+            seen = max(seen, len(entries))
+            if settled:
+                return
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"order {order_id} did not settle within {within_s} s")
+            await asyncio.sleep(0.1)
+
+    async def settled(
+        self, person: Person, order_id: str, *, within_s: float = 60
+    ) -> dict[str, Any]:
+        """The order once the saga has nothing left to do. TimeoutError after `within_s`."""
+        deadline = time.monotonic() + within_s
+        while (order := await self.order(person, order_id))["status"] not in SETTLED:
+            if time.monotonic() > deadline:
+                raise TimeoutError(
+                    f"order {order_id} is still {order['status']} after {within_s} s"
+                )
+            await asyncio.sleep(0.1)
+        return order
+
+    @staticmethod
+    def _expect(answer: httpx.Response, *statuses: int) -> dict[str, Any]:
+        if answer.status_code not in statuses:
+            request = f"{answer.request.method} {answer.request.url.path}"
+            raise Unexpected(f"{request} answered {answer.status_code}: {answer.text[:400]}")
+        return dict(answer.json())
