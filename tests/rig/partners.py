@@ -1,0 +1,65 @@
+"""The partners' control side: faults, barriers and the ledgers that ours are compared with."""
+
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+
+@dataclass(frozen=True)
+class Barrier:
+    """A place in a partner where a request waits until the test releases it."""
+
+    partner: "Partner"
+    id: str
+
+    async def reached(self, within_s: float = 30) -> None:
+        """Return once a request waits here. AssertionError if none came in time."""
+        answer = await self.partner.http.get(
+            f"/control/barriers/{self.id}", params={"wait_s": within_s}, timeout=within_s + 5
+        )
+        assert answer.status_code == 200, answer.text
+        assert answer.json()["reached"], f"nothing reached the barrier {self.id}"
+
+    async def release(self) -> None:
+        await self.partner.http.delete(f"/control/barriers/{self.id}")
+
+
+@dataclass(frozen=True)
+class Partner:
+    """One partner stand-in, seen through its control API."""
+
+    name: str
+    http: httpx.AsyncClient
+
+    @contextlib.asynccontextmanager
+    async def barrier(self, operation: str, when: str) -> AsyncIterator[Barrier]:
+        """A barrier before or after the effect of `operation`; released when the block ends."""
+        answer = await self.http.post(
+            "/control/barriers", json={"operation": operation, "when": when}
+        )
+        assert answer.status_code == 201, answer.text
+        barrier = Barrier(self, answer.json()["id"])
+        try:
+            yield barrier
+        finally:
+            await barrier.release()
+
+    async def fault(self, operation: str, kind: str, **how: Any) -> None:
+        """Make `operation` fail as `kind` says, `times` times (None: until the reset)."""
+        answer = await self.http.post(
+            "/control/faults", json={"operation": operation, "kind": kind, **how}
+        )
+        assert answer.status_code == 201, answer.text
+
+    async def reset(self) -> None:
+        """Remove faults and barriers; the ledger stays."""
+        answer = await self.http.post("/control/reset")
+        assert answer.is_success, answer.text
+
+    async def entries(self, reference: str) -> list[dict[str, Any]]:
+        """What took effect for `reference`, oldest first."""
+        ledger = (await self.http.get("/control/ledger")).json()["entries"]
+        return [entry for entry in ledger if entry.get("reference") == reference]
