@@ -32,5 +32,9 @@ class Invoker(Protocol):
         ...
 
     async def run_activity(self, function: str, argument: str, *, instance_id: str) -> Invocation:
-        """Run activity `function` on `argument`, the JSON text of its input."""
+        """Run activity `function` on `argument`, the JSON text of its input (`"null"` for none).
+
+        The text is what the orchestrator's SDK serialised, byte for byte: hand it to the worker's
+        converter as it is.
+        """
         ...
