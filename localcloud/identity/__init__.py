@@ -1,0 +1,1 @@
+"""Identity: an OpenID Connect issuer that plays two Entra tenants, employees and clients."""
