@@ -1,0 +1,116 @@
+"""The running platform as a test sees it: callers, partners, database, and the power switch."""
+
+import asyncio
+import contextlib
+import itertools
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+import psycopg
+
+from demo.shop import Person, Shop
+from localcloud.cloud import LocalCloud
+from tests.rig.partners import Partner
+from tests.rig.postgres import connected
+
+type Db = psycopg.AsyncConnection[dict[str, Any]]
+
+
+@dataclass
+class Platform:
+    """One local cloud, used through its public faces."""
+
+    cloud: LocalCloud
+    shop: Shop
+    db: Db
+    payment: Partner
+    shipping: Partner
+    erp: Partner
+    alice: Person
+    bruno: Person
+    chloe: Person
+    carla: Person
+    oscar: Person
+    ada: Person
+    products: list[dict[str, Any]]
+    _turn: itertools.count[int] = field(default_factory=itertools.count)
+
+    @property
+    def database_url(self) -> str:
+        return self.cloud.environment["PG_URL"]
+
+    @property
+    def durable_url(self) -> str:
+        return self.cloud.environment["LOCALCLOUD_DURABLE_PG_URL"]
+
+    def product(self) -> str:
+        """The id of a product in stock, another one each time, so that tests stay apart."""
+        return str(self.products[next(self._turn) % len(self.products)]["id"])
+
+    async def kill(self, part: str) -> None:
+        """End a part as a power cut would; it stays down."""
+        await asyncio.to_thread(self.cloud.kill, part)
+
+    async def start(self, part: str) -> None:
+        """Start a part again, on its old port, and wait until it serves."""
+        await asyncio.to_thread(self.cloud.start_part, part)
+
+    async def rows(self, query: str, *parameters: Any) -> list[dict[str, Any]]:
+        """What a query finds in the platform's database."""
+        cursor = await self.db.execute(query, parameters)  # type: ignore[arg-type]
+        return await cursor.fetchall()
+
+    async def row(self, query: str, *parameters: Any) -> dict[str, Any]:
+        """The one row that a query finds. AssertionError if there are more or none."""
+        found = await self.rows(query, *parameters)
+        assert len(found) == 1, found
+        return found[0]
+
+    async def reset_partners(self) -> None:
+        for partner in (self.payment, self.shipping, self.erp):
+            await partner.reset()
+
+
+async def eventually(
+    condition: Callable[[], Awaitable[bool]], what: str, *, within_s: float = 30
+) -> None:
+    """Return once `condition` holds. AssertionError naming `what` if it does not in time."""
+    deadline = time.monotonic() + within_s
+    while not await condition():
+        assert time.monotonic() < deadline, f"not within {within_s} s: {what}"
+        await asyncio.sleep(0.05)
+
+
+@contextlib.asynccontextmanager
+async def opened(cloud: LocalCloud) -> AsyncIterator[Platform]:
+    """The platform on a started cloud: demo people signed in and registered, catalogue read."""
+    async with contextlib.AsyncExitStack() as stack:
+        shop = await stack.enter_async_context(
+            Shop(api=f"{cloud.url('functions')}/api/v1", identity=cloud.url("identity"))
+        )
+        db = await stack.enter_async_context(connected(cloud.environment["PG_URL"]))
+        partners = {
+            name: Partner(
+                name,
+                await stack.enter_async_context(
+                    httpx.AsyncClient(base_url=cloud.url(name), timeout=30, trust_env=False)
+                ),
+            )
+            for name in ("payment", "shipping", "erp")
+        }
+        clients = {name: await shop.sign_in(name) for name in ("alice", "bruno", "chloe")}
+        for person in clients.values():
+            await shop.register(person)
+        employees = {
+            name: await shop.sign_in(name, employee=True) for name in ("carla", "oscar", "ada")
+        }
+        people: Mapping[str, Person] = {**clients, **employees}
+        products = [
+            product
+            for product in await shop.products(people["alice"], limit=100)
+            if product["available"] >= 20
+        ]
+        yield Platform(cloud=cloud, shop=shop, db=db, products=products, **partners, **people)
