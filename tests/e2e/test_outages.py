@@ -1,0 +1,137 @@
+"""Partners and parts that are down, slow, or fail after their effect: nothing is lost or doubled."""
+
+import pytest
+
+from tests.rig.books import assert_sold, assert_undone
+from tests.rig.platform import Platform, eventually
+
+CALLS = [
+    ("payment", "authorize"),
+    ("shipping", "book"),
+    ("payment", "capture"),
+]
+
+
+@pytest.mark.parametrize(("partner", "operation"), CALLS)
+async def test_a_partner_that_fails_twice_costs_only_time(
+    partner: str, operation: str, platform: Platform
+) -> None:
+    await getattr(platform, partner).fault(operation, "status", status=503, times=2)
+
+    order = await platform.shop.place(platform.alice, {platform.product(): 1})
+
+    await assert_sold(platform, await platform.shop.settled(platform.alice, order["id"]))
+
+
+@pytest.mark.parametrize(("partner", "operation"), CALLS)
+async def test_a_partner_that_fails_after_its_effect_is_not_asked_twice(
+    partner: str, operation: str, platform: Platform
+) -> None:
+    await getattr(platform, partner).fault(operation, "timeout_after_effect", times=1)
+
+    order = await platform.shop.place(platform.alice, {platform.product(): 1})
+
+    settled = await platform.shop.settled(platform.alice, order["id"])
+    await assert_sold(platform, settled)
+    entries = await getattr(platform, partner).entries(order["id"])
+    assert [e["operation"] for e in entries].count(operation) == 1
+
+
+@pytest.mark.parametrize(("partner", "operation"), CALLS)
+async def test_a_dropped_connection_is_tried_again(
+    partner: str, operation: str, platform: Platform
+) -> None:
+    await getattr(platform, partner).fault(operation, "drop", times=1)
+
+    order = await platform.shop.place(platform.alice, {platform.product(): 1})
+
+    await assert_sold(platform, await platform.shop.settled(platform.alice, order["id"]))
+
+
+async def test_the_token_that_times_out_after_its_effect_pays_once(platform: Platform) -> None:
+    order = await platform.shop.place(
+        platform.alice, {platform.product(): 1}, payment_method="tok_timeout_after_effect"
+    )
+
+    await assert_sold(platform, await platform.shop.settled(platform.alice, order["id"]))
+
+
+async def test_a_partner_that_stays_down_gets_the_order_cancelled(platform: Platform) -> None:
+    await platform.shipping.fault("book", "status", status=503, times=None)
+
+    order = await platform.shop.place(platform.alice, {platform.product(): 1})
+
+    settled = await platform.shop.settled(platform.alice, order["id"], within_s=120)
+    await assert_undone(platform, settled)
+
+
+async def test_an_undo_that_keeps_failing_parks_the_order(platform: Platform) -> None:
+    await platform.payment.fault("void", "status", status=503, times=None)
+
+    order = await platform.shop.place(
+        platform.alice,
+        {platform.product(): 1},
+        address={"name": "A", "line1": "B", "city": "C", "postal_code": "00099", "country": "DE"},
+    )
+
+    settled = await platform.shop.settled(platform.alice, order["id"], within_s=120)
+    assert settled["status"] == "stuck"
+    history = await platform.row(
+        "SELECT reason FROM orders.order_status_history WHERE order_id = %s AND status = 'stuck'",
+        order["id"],
+    )
+    assert "void_payment" in history["reason"]
+
+
+async def test_a_stuck_order_is_undone_when_a_person_decides(platform: Platform) -> None:
+    await platform.payment.fault("void", "status", status=503, times=None)
+    order = await platform.shop.place(
+        platform.alice,
+        {platform.product(): 1},
+        address={"name": "A", "line1": "B", "city": "C", "postal_code": "00099", "country": "DE"},
+    )
+    await platform.shop.settled(platform.alice, order["id"], within_s=120)
+    await platform.reset_partners()
+
+    answer = await platform.shop.call(
+        "DELETE", f"/orders/{order['id']}", platform.oscar, params={"reason": "gateway is back"}
+    )
+    assert answer.status_code == 202, answer.text
+
+    async def cancelled() -> bool:
+        now = await platform.shop.order(platform.alice, order["id"])
+        return bool(now["status"] == "cancelled")
+
+    await eventually(cancelled, "the stuck order cancelled")
+    await assert_undone(platform, await platform.shop.order(platform.alice, order["id"]))
+
+
+async def test_an_order_placed_while_the_broker_is_down_is_fulfilled_later(
+    platform: Platform,
+) -> None:
+    await platform.kill("servicebus")
+    order = await platform.shop.place(platform.alice, {platform.product(): 1})
+    assert order["status"] == "placed"
+    await platform.start("servicebus")
+
+    await assert_sold(platform, await platform.shop.settled(platform.alice, order["id"]))
+
+
+async def test_orders_are_placed_and_fulfilled_without_redis(platform: Platform) -> None:
+    await platform.kill("valkey")
+    try:
+        order = await platform.shop.place(platform.alice, {platform.product(): 1})
+        await assert_sold(platform, await platform.shop.settled(platform.alice, order["id"]))
+    finally:
+        await platform.start("valkey")
+
+
+async def test_a_killed_database_costs_only_time(platform: Platform) -> None:
+    async with platform.payment.barrier("authorize", "after_effect") as authorised:
+        order = await platform.shop.place(platform.alice, {platform.product(): 1})
+        await authorised.reached()
+        await platform.kill("postgres")
+        await platform.start("postgres")
+    await platform.reconnect()
+
+    await assert_sold(platform, await platform.shop.settled(platform.alice, order["id"]))
