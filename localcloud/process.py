@@ -18,10 +18,8 @@ PREFIX = "READY "
 
 
 class _UtcFormatter(logging.Formatter):
-    converter = time.gmtime
-
     def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: N802, ARG002 - the base class names it so
-        base = time.strftime("%Y-%m-%dT%H:%M:%S", self.converter(record.created))
+        base = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
         return f"{base}.{int(record.msecs):03d}Z"
 
 
@@ -50,7 +48,7 @@ def bind(host: str, port: int) -> socket.socket:
 
 
 class _Server(uvicorn.Server):
-    """uvicorn raises a captured signal again after its shutdown; a drained part must exit with 0."""
+    """uvicorn raises a captured signal again once it is down; a drained part must exit with 0."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

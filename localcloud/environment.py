@@ -1,0 +1,72 @@
+"""The settings of the deployed application, with values that point at the local cloud."""
+
+from collections.abc import Mapping
+
+from localcloud.identity import directory
+from localcloud.ports import HOST
+from localcloud.state import Secrets
+
+PAYMENT_SCOPE = f"{directory.PAYMENT_GATEWAY.identifier}/.default"
+SHIPPING_API_KEY = "local-shipping-key"
+
+FIXED: Mapping[str, str] = {
+    "FUNCTIONS_WORKER_RUNTIME": "python",
+    "AzureWebJobsStorage": "UseDevelopmentStorage=true",
+    "PG_POOL_MAX": "10",
+    "PG_PREPARE": "true",
+    "PARTNER_TIMEOUT_S": "5",
+    "ERP_SYNC_SCHEDULE": "0 0 * * * *",
+    "OUTBOX_RELAY_SCHEDULE": "*/5 * * * * *",
+    "RESERVATION_EXPIRY_SCHEDULE": "0 * * * * *",
+    "PAYMENT_RECONCILE_SCHEDULE": "*/30 * * * * *",
+    "RESERVATION_TTL_S": "3600",
+    "CONFIRMATION_WINDOW_S": "900",
+    "ORDER_CURRENCY": "EUR",
+}
+"""Settings that are the same on every laptop. Schedules are NCRONTAB: seconds first."""
+
+
+def url(ports: Mapping[str, int], part: str) -> str:
+    """Where an HTTP part answers, without a trailing slash."""
+    return f"http://{HOST}:{ports[part]}"
+
+
+def database_url(ports: Mapping[str, int], database: str, password: str) -> str:
+    """The address of one database, opened as its owner, who bears the same name."""
+    return f"postgresql://{database}:{password}@{HOST}:{ports['postgres']}/{database}"
+
+
+def application_settings(ports: Mapping[str, int], secrets: Secrets) -> dict[str, str]:
+    """Every setting that the deployed application reads; the names are those used in Azure."""
+    identity = url(ports, "identity")
+    employees = f"{identity}/{directory.EMPLOYEES.id}"
+    clients = f"{identity}/{directory.CLIENTS.id}"
+    return {
+        **FIXED,
+        "PG_URL": database_url(ports, "platform", secrets.platform),
+        "REDIS_URL": f"redis://{HOST}:{ports['valkey']}/0",
+        "ServiceBusConnection": (
+            f"Endpoint=sb://{HOST}:{ports['servicebus']};"
+            "SharedAccessKeyName=RootManageSharedAccessKey;"
+            f"SharedAccessKey={secrets.servicebus};UseDevelopmentEmulator=true;"
+        ),
+        "AUTH_EMPLOYEES_ISSUER": f"{employees}/v2.0",
+        "AUTH_EMPLOYEES_AUDIENCE": directory.EMPLOYEES_API.audience,
+        "AUTH_EMPLOYEES_JWKS_URL": f"{employees}/discovery/v2.0/keys",
+        "AUTH_CLIENTS_ISSUER": f"{clients}/v2.0",
+        "AUTH_CLIENTS_AUDIENCE": directory.CLIENTS_API.audience,
+        "AUTH_CLIENTS_JWKS_URL": f"{clients}/discovery/v2.0/keys",
+        "ERP_WSDL_URL": f"{url(ports, 'erp')}/erp?wsdl",
+        "PAYMENT_GATEWAY_URL": url(ports, "payment"),
+        "PAYMENT_GATEWAY_TOKEN_URL": f"{employees}/oauth2/v2.0/token",
+        "PAYMENT_GATEWAY_CLIENT_ID": directory.PAYMENT_CLIENT.client_id,
+        "PAYMENT_GATEWAY_CLIENT_SECRET": directory.PAYMENT_CLIENT_SECRET,
+        "PAYMENT_GATEWAY_SCOPE": PAYMENT_SCOPE,
+        "SHIPPING_URL": url(ports, "shipping"),
+        "SHIPPING_API_KEY": SHIPPING_API_KEY,
+    }
+
+
+def host_settings(ports: Mapping[str, int], secrets: Secrets) -> dict[str, str]:
+    """What the local Functions host needs for itself; no deployed code reads it."""
+    return {"LOCALCLOUD_DURABLE_PG_URL": database_url(ports, "durable", secrets.durable)}

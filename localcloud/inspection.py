@@ -1,0 +1,70 @@
+"""Looks at a running cloud from outside: the health, uptime and memory of every part."""
+
+import contextlib
+import time
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import psutil
+
+from localcloud import parts
+from localcloud.console import PartStatus
+from localcloud.parts import Part, Site, Step
+from localcloud.state import CloudRecord, PartRecord, StateFolder
+
+_MIB = 1024 * 1024
+
+
+def look(
+    state: StateFolder, record: CloudRecord, root: Path, steps: Iterable[Step] = parts.ALL
+) -> list[PartStatus]:
+    """Every part of the cloud, probed now and at the same time."""
+    site = Site(root, state, record.ports, state.secrets())
+    known = {step.name: step for step in steps if isinstance(step, Part)}
+    if not record.parts:
+        return []
+    with ThreadPoolExecutor(len(record.parts)) as pool:
+        return list(pool.map(lambda part: _look_at(part, known.get(part.name), site), record.parts))
+
+
+def _look_at(recorded: PartRecord, part: Part | None, site: Site) -> PartStatus:
+    process = recorded.process.process() if recorded.process else None
+    uptime = memory = None
+    if process is not None:
+        with contextlib.suppress(psutil.Error):
+            uptime = time.time() - process.create_time()
+            memory = _memory(process)
+    return PartStatus(
+        name=recorded.name,
+        state=recorded.state if process or recorded.state != "running" else "gone",
+        health=_health(part, site) if process else "down",
+        pid=process.pid if process else None,
+        ports=list(recorded.ports.values()),
+        uptime_s=uptime,
+        memory_mib=memory,
+        restarts=recorded.restarts,
+        note=recorded.note,
+    )
+
+
+def _health(part: Part | None, site: Site) -> str:
+    if part is None:
+        return "unknown"
+    try:
+        part.probe(site)
+    except OSError as refused:
+        return str(refused) or type(refused).__name__
+    return "ok"
+
+
+def _memory(process: psutil.Process) -> float:
+    """MiB of the process and all below it; memory that they share counts once."""
+    total = 0
+    for member in [process, *process.children(recursive=True)]:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            try:
+                total += member.memory_full_info().pss
+            except (psutil.AccessDenied, AttributeError):  # not ours, or not Linux
+                total += member.memory_info().rss
+    return total / _MIB

