@@ -1,0 +1,30 @@
+"""Who calls: access tokens of the two tenants, verified here whatever the gateway did before."""
+
+from shared.auth.caller import (
+    ADMIN,
+    ANONYMOUS,
+    ANYONE,
+    CUSTOMER_SERVICE,
+    EMPLOYEE_SCOPE,
+    EMPLOYEES,
+    ORDER_MANAGER,
+    Access,
+    Caller,
+    access,
+)
+from shared.auth.tokens import Authenticator, TrustedIssuer
+
+__all__ = [
+    "ADMIN",
+    "ANONYMOUS",
+    "ANYONE",
+    "CUSTOMER_SERVICE",
+    "EMPLOYEES",
+    "EMPLOYEE_SCOPE",
+    "ORDER_MANAGER",
+    "Access",
+    "Authenticator",
+    "Caller",
+    "TrustedIssuer",
+    "access",
+]

@@ -1,0 +1,82 @@
+"""Redis as a cache that may be missing, slow or emptied at any moment: never the truth."""
+
+import time
+from typing import TYPE_CHECKING
+
+from shared import telemetry
+
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
+
+TIMEOUT_S = 0.05
+REST_S = 1.0
+"""After a failure nobody waits for Redis for this long."""
+CONNECTIONS = 16
+
+_log = telemetry.logger(__name__)
+
+
+class Cache:
+    """Fails open and fast: whatever happens to Redis, callers see a miss and no exception."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._redis: Redis | None = None
+        self._rests_until = 0.0
+
+    async def get(self, key: str) -> str | None:
+        """The text under `key`; None on a miss and while Redis is away."""
+        if (redis := self._connected()) is None:
+            return None
+        try:
+            value = await redis.get(key)
+        except Exception as fault:  # noqa: BLE001 - a cache may not fail its caller
+            self._failed(fault)
+            return None
+        return None if value is None else str(value)
+
+    async def set(self, key: str, value: str, ttl_s: float) -> None:
+        """Keep `value` for `ttl_s` seconds, if Redis is there."""
+        if (redis := self._connected()) is None:
+            return
+        try:
+            await redis.set(key, value, px=max(1, int(ttl_s * 1000)))
+        except Exception as fault:  # noqa: BLE001 - a cache may not fail its caller
+            self._failed(fault)
+
+    async def delete(self, *keys: str) -> None:
+        """Drop `keys`, if Redis is there; what stays for lack of it stays until its time is up."""
+        if not keys or (redis := self._connected()) is None:
+            return
+        try:
+            await redis.delete(*keys)
+        except Exception as fault:  # noqa: BLE001 - a cache may not fail its caller
+            self._failed(fault)
+
+    async def close(self) -> None:
+        """Let go of the connections; the next use opens new ones."""
+        redis, self._redis = self._redis, None
+        if redis is not None:
+            await redis.aclose()
+
+    def _connected(self) -> "Redis | None":
+        if time.monotonic() < self._rests_until:
+            return None
+        if self._redis is None:
+            from redis.asyncio import Redis  # noqa: PLC0415 - heavy; paid for by who uses it
+            from redis.asyncio.retry import Retry  # noqa: PLC0415
+            from redis.backoff import NoBackoff  # noqa: PLC0415
+
+            self._redis = Redis.from_url(
+                self._url,
+                socket_timeout=TIMEOUT_S,
+                socket_connect_timeout=TIMEOUT_S,
+                retry=Retry(NoBackoff(), 0),
+                max_connections=CONNECTIONS,
+                decode_responses=True,
+            )
+        return self._redis
+
+    def _failed(self, fault: Exception) -> None:
+        self._rests_until = time.monotonic() + REST_S
+        _log.warning("cache unavailable: %s", type(fault).__qualname__)

@@ -1,0 +1,75 @@
+"""Every setting of the product: read once from the environment, checked, secrets unprintable."""
+
+import os
+from collections.abc import Mapping
+from typing import Annotated, Self
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+
+Seconds = Annotated[float, Field(gt=0)]
+
+
+class Settings(BaseModel):
+    """Application settings, named as in the environment but in lower case.
+
+    A missing or wrong setting is a pydantic ValidationError when the process starts.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+
+    pg_url: SecretStr
+    pg_pool_max: Annotated[int, Field(ge=1)] = 10
+    pg_prepare: bool = True
+    redis_url: SecretStr
+    service_bus_connection: Annotated[
+        SecretStr | None, Field(validation_alias="ServiceBusConnection")
+    ] = None
+    service_bus_namespace: Annotated[
+        str | None, Field(validation_alias="ServiceBusConnection__fullyQualifiedNamespace")
+    ] = None
+    service_bus_client_id: Annotated[
+        str | None, Field(validation_alias="ServiceBusConnection__clientId")
+    ] = None
+
+    auth_clients_issuer: str
+    auth_clients_audience: str
+    auth_clients_jwks_url: str
+    auth_employees_issuer: str
+    auth_employees_audience: str
+    auth_employees_jwks_url: str
+
+    erp_wsdl_url: str
+    payment_gateway_url: str
+    payment_gateway_token_url: str
+    payment_gateway_client_id: str
+    payment_gateway_client_secret: SecretStr
+    payment_gateway_scope: str = "api://payment-gateway/.default"
+    shipping_url: str
+    shipping_api_key: SecretStr
+    partner_timeout_s: Seconds = 5.0
+
+    reservation_ttl_s: Seconds = 3600.0
+    confirmation_window_s: Seconds = 900.0
+    order_currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")] = "EUR"
+
+    # The Functions host reads these itself (%NAME% in a timer's schedule); they stand here so that
+    # a missing one is named at start and not when the first timer is due.
+    erp_sync_schedule: str
+    outbox_relay_schedule: str
+    reservation_expiry_schedule: str
+    payment_reconcile_schedule: str
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] | None = None) -> Self:
+        """The settings in `environment` (default: the process's).
+
+        Names are matched without regard to case; an empty value counts as absent.
+        """
+        source = os.environ if environment is None else environment
+        given = {name.casefold(): value for name, value in source.items() if value}
+        values = {}
+        for field, info in cls.model_fields.items():
+            name = info.validation_alias if isinstance(info.validation_alias, str) else field
+            if (value := given.get(name.casefold())) is not None:
+                values[name] = value
+        return cls.model_validate(values)

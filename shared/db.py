@@ -1,0 +1,124 @@
+"""The way to PostgreSQL: one pool per process, one transaction per use case."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Any
+
+import psycopg
+import psycopg.errors
+from psycopg.rows import TupleRow
+from psycopg.types.json import JsonbDumper
+from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout, TooManyRequests
+
+type Transaction = psycopg.AsyncConnection[TupleRow]
+"""A connection inside a transaction; a repository function takes one and never commits."""
+
+UNAVAILABLE: tuple[type[Exception], ...] = (
+    psycopg.OperationalError,
+    PoolTimeout,
+    PoolClosed,
+    TooManyRequests,
+)
+"""Faults of the database that a later attempt may not meet: the caller should try again."""
+
+CONNECT_TIMEOUT_S = 5
+WAIT_FOR_CONNECTION_S = 5.0
+WAITERS_PER_CONNECTION = 20
+
+# Nothing of a session is kept between transactions (PgBouncer hands sessions around), so the
+# limits are set for each transaction, in the round trip that begins it.
+_BEGIN = """
+    BEGIN ISOLATION LEVEL READ COMMITTED;
+    SET LOCAL statement_timeout = '{statement_ms}ms';
+    SET LOCAL idle_in_transaction_session_timeout = '30s'
+"""
+
+psycopg.adapters.register_dumper(dict, JsonbDumper)
+
+
+class Database:
+    """Connections to the database at `conninfo`, opened when first needed.
+
+    The pool belongs to the event loop that uses it first: the worker may import the application
+    before, or outside of, the loop that serves.
+    """
+
+    def __init__(
+        self,
+        conninfo: str,
+        *,
+        max_size: int = 10,
+        prepare: bool = True,
+        statement_timeout_s: float = 10.0,
+    ) -> None:
+        self._conninfo, self._max_size, self._prepare = conninfo, max_size, prepare
+        self._statement_timeout_s = statement_timeout_s
+        self._begin = _BEGIN.format(statement_ms=int(statement_timeout_s * 1000)).encode()
+        self._pool: AsyncConnectionPool[psycopg.AsyncConnection[TupleRow]] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    @contextlib.asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Transaction]:
+        """READ COMMITTED, all or nothing: commits on leaving, rolls back on an exception.
+
+        `async with tx.transaction():` inside is a savepoint. Raises one of UNAVAILABLE when there
+        is no connection to be had; deadlocks and lost connections are psycopg's errors.
+        """
+        pool = await self._opened()
+        async with pool.connection() as connection:
+            # Several statements in one string cannot be prepared. The pool's own block commits or
+            # rolls back whatever transaction it finds open when it is left.
+            await connection.execute(self._begin, prepare=False)
+            yield connection
+
+    @contextlib.asynccontextmanager
+    async def reading(self) -> AsyncIterator[Transaction]:
+        """A connection for queries: each statement sees what is committed when it starts.
+
+        Half the round trips of a transaction. For writes use `transaction`. The whole block must
+        end within the statement timeout, else psycopg.errors.QueryCanceled.
+        """
+        pool = await self._opened()
+        async with pool.connection() as connection:
+            try:
+                async with asyncio.timeout(self._statement_timeout_s):
+                    yield connection
+            except TimeoutError as fault:
+                raise psycopg.errors.QueryCanceled("reading took too long") from fault
+
+    async def close(self) -> None:
+        """Close every connection; the next use opens a new pool."""
+        pool, self._pool, self._loop = self._pool, None, None
+        if pool is not None:
+            await pool.close()
+
+    async def _opened(self) -> AsyncConnectionPool[psycopg.AsyncConnection[TupleRow]]:
+        loop = asyncio.get_running_loop()
+        if self._pool is None or self._loop is not loop:
+            options: dict[str, Any] = {
+                "autocommit": True,
+                "prepare_threshold": 5 if self._prepare else None,
+                "connect_timeout": CONNECT_TIMEOUT_S,
+                "application_name": "platform",
+            }
+            self._pool = AsyncConnectionPool(
+                self._conninfo,
+                kwargs=options,
+                min_size=1,
+                max_size=self._max_size,
+                max_waiting=self._max_size * WAITERS_PER_CONNECTION,
+                timeout=WAIT_FOR_CONNECTION_S,
+                configure=_speak_utc,
+                open=False,
+                name="platform",
+            )
+            self._loop = loop
+            await self._pool.open()
+        return self._pool
+
+
+async def _speak_utc(connection: psycopg.AsyncConnection[Any]) -> None:
+    """Timestamps are read in UTC. PgBouncer tracks this parameter, unlike other session state."""
+    if connection.info.parameter_status("TimeZone") not in {"UTC", "Etc/UTC"}:
+        await connection.execute("SET TIME ZONE 'UTC'")

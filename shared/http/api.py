@@ -1,0 +1,250 @@
+"""Turns handlers into HTTP functions: authenticate, authorise, validate, call, serialise."""
+
+import json
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from types import FunctionType
+from typing import Any, cast
+
+import azure.functions as func
+from pydantic import BaseModel, TypeAdapter
+
+from shared import db, telemetry
+from shared.auth import ANONYMOUS, Access, Authenticator, Caller
+from shared.http import content
+from shared.http.call import Call, Reply
+from shared.idempotency import IdempotencyKey, fingerprint
+from shared.problem import (
+    EtagRequired,
+    IdempotencyKeyRequired,
+    InternalError,
+    Problem,
+    ServiceUnavailable,
+)
+
+JSON = "application/json"
+PROBLEM_JSON = "application/problem+json"
+
+type HttpFunction = Callable[[func.HttpRequest], Awaitable[func.HttpResponse]]
+
+_IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}")
+
+_log = telemetry.logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """What an HTTP function promises; the registry of these is the API's own description."""
+
+    name: str
+    summary: str
+    description: str
+    body: type[BaseModel] | None
+    query: type[BaseModel] | None
+    returns: Any
+    status: int
+    access: Access
+    raises: tuple[type[Problem], ...]
+    idempotency_key: bool
+    if_match: bool
+
+
+class Api:
+    """The operations of one function app, by function name in `registry`."""
+
+    def __init__(self, authenticator: Authenticator) -> None:
+        self._authenticator = authenticator
+        self.registry: dict[str, Operation] = {}
+
+    def operation(
+        self,
+        *,
+        access: Access,
+        body: type[BaseModel] | None = None,
+        query: type[BaseModel] | None = None,
+        returns: Any = None,
+        status: int = 200,
+        raises: tuple[type[Problem], ...] = (),
+        idempotency_key: bool = False,
+        if_match: bool = False,
+    ) -> Callable[[Callable[[Call[Any, Any]], Awaitable[Any]]], HttpFunction]:
+        """Make an HTTP function of `async def handler(call: Call[B, Q]) -> Reply[R] | R`.
+
+        The handler's docstring describes the operation: first line the summary. `returns` is
+        anything pydantic can serialise; None answers without a body. The function takes the
+        handler's name, by which the host orders and this registry keys.
+        """
+        for model in (body, query):
+            if model is not None and model.model_config.get("extra") != "forbid":
+                raise TypeError(f"{model.__name__} must refuse unknown fields: derive from Body")
+
+        def decorate(handler: Callable[[Call[Any, Any]], Awaitable[Any]]) -> HttpFunction:
+            name: str = getattr(handler, "__name__", "")
+            summary, _, rest = (handler.__doc__ or "").strip().partition("\n")
+            operation = Operation(
+                name=name,
+                summary=summary,
+                description=rest.strip(),
+                body=body,
+                query=query,
+                returns=returns,
+                status=status,
+                access=access,
+                raises=raises,
+                idempotency_key=idempotency_key,
+                if_match=if_match,
+            )
+            if name in self.registry:
+                raise ValueError(f"two operations are named {name}")
+            self.registry[name] = operation
+            # The worker reads the signature of what it gets, and inspect.signature would follow
+            # the __wrapped__ of functools.wraps to the handler's: name and text are set by hand.
+            function = self._function(operation, handler)
+            function.__name__ = function.__qualname__ = name
+            function.__doc__ = handler.__doc__
+            return cast("HttpFunction", function)
+
+        return decorate
+
+    def _function(
+        self, operation: Operation, handler: Callable[[Call[Any, Any]], Awaitable[Any]]
+    ) -> FunctionType:
+        serialise = _serialiser(operation.returns)
+
+        async def function(req: func.HttpRequest) -> func.HttpResponse:
+            headers = req.headers
+            with telemetry.correlation(
+                headers.get("x-correlation-id"), headers.get("traceparent")
+            ) as correlation_id:
+                try:
+                    call = await self._call(operation, req, correlation_id)
+                    result = await handler(call)
+                    reply = result if isinstance(result, Reply) else Reply(result)
+                    return _answer(operation, req, reply, serialise, correlation_id)
+                except Problem as problem:
+                    return refusal(problem, correlation_id)
+                except db.UNAVAILABLE as fault:
+                    _log.warning("%s: %s", operation.name, telemetry.describe(fault))
+                    unavailable = ServiceUnavailable("the platform cannot answer now; try again")
+                    return refusal(unavailable, correlation_id)
+                except Exception as fault:  # noqa: BLE001 - the border: nothing may pass it raw
+                    _log.error("%s: %s", operation.name, telemetry.describe(fault))
+                    internal = InternalError("something went wrong; quote the correlation id")
+                    return refusal(internal, correlation_id)
+
+        return cast("FunctionType", function)
+
+    async def _call(
+        self, operation: Operation, req: func.HttpRequest, correlation_id: str
+    ) -> Call[Any, Any]:
+        caller = await self._caller(operation, req)
+        headers, raw = req.headers, req.get_body() or b""
+        content.check_text(req.route_params)
+        query = body = None
+        if operation.query is None:
+            content.refuse_query(req.params)
+        else:
+            query = content.read_query(operation.query, req.params)
+        if_match = headers.get("if-match")
+        if operation.if_match and (if_match is None or if_match.strip() in {"", "*"}):
+            raise EtagRequired("send the ETag of the version that you read, in If-Match")
+        if operation.body is None:
+            content.refuse_body(raw)
+        else:
+            body = content.read_body(operation.body, raw, headers.get("content-type"))
+        return Call(
+            caller=caller,
+            body=body,
+            query=query,
+            path=req.route_params,
+            correlation_id=correlation_id,
+            idempotency_key=_key(operation, req, caller, body),
+            if_match_tag=if_match if operation.if_match else None,
+        )
+
+    async def _caller(self, operation: Operation, req: func.HttpRequest) -> Caller:
+        if operation.access.anyone:
+            return ANONYMOUS
+        caller = await self._authenticator.authenticate(req.headers.get("authorization"))
+        operation.access.check(caller)
+        return caller
+
+
+def refusal(problem: Problem, correlation_id: str) -> func.HttpResponse:
+    """The problem as an `application/problem+json` response."""
+    return func.HttpResponse(
+        json.dumps(problem.document(correlation_id), ensure_ascii=False).encode("utf-8", "replace"),
+        status_code=problem.status,
+        headers={**_common(correlation_id), **problem.headers()},
+        mimetype=PROBLEM_JSON,
+    )
+
+
+def _key(
+    operation: Operation, req: func.HttpRequest, caller: Caller, body: BaseModel | None
+) -> IdempotencyKey | None:
+    if not operation.idempotency_key:
+        return None
+    key = req.headers.get("idempotency-key", "")
+    if not _IDEMPOTENCY_KEY.fullmatch(key):
+        raise IdempotencyKeyRequired(
+            "send an Idempotency-Key of 1 to 255 visible ASCII characters, one per intent"
+        )
+    path = json.dumps(sorted(req.route_params.items()))
+    sent = None if body is None else body.model_dump(mode="json")
+    return IdempotencyKey(caller.id, operation.name, key, fingerprint(path, sent))
+
+
+def _serialiser(returns: Any) -> Callable[[Any], bytes]:
+    """Bytes of JSON for values of type `returns`; built when first needed, as it takes time."""
+    adapter: TypeAdapter[Any] | None = None
+
+    def serialise(value: Any) -> bytes:
+        nonlocal adapter
+        if returns is None:
+            assert value is None, "declare what the operation returns"
+            return b""
+        if adapter is None:
+            adapter = TypeAdapter(returns)
+        return adapter.dump_json(value)
+
+    return serialise
+
+
+def _answer(
+    operation: Operation,
+    req: func.HttpRequest,
+    reply: Reply[Any],
+    serialise: Callable[[Any], bytes],
+    correlation_id: str,
+) -> func.HttpResponse:
+    headers = {**_common(correlation_id), **reply.headers}
+    if reply.etag is not None:
+        headers["ETag"] = reply.etag
+        if req.method == "GET" and _has(req.headers.get("if-none-match"), reply.etag):
+            return func.HttpResponse(status_code=304, headers=headers, mimetype=JSON)
+    if reply.location is not None:
+        headers["Location"] = reply.location
+    return func.HttpResponse(
+        serialise(reply.body),
+        status_code=reply.status or operation.status,
+        headers=headers,
+        mimetype=JSON,
+    )
+
+
+def _has(if_none_match: str | None, etag: str) -> bool:
+    """Whether the caller already has `etag` (weak comparison, RFC 9110 §13.1.2)."""
+    if if_none_match is None:
+        return False
+    held = {tag.strip().removeprefix("W/") for tag in if_none_match.split(",")}
+    return "*" in held or etag.removeprefix("W/") in held
+
+
+def _common(correlation_id: str) -> Mapping[str, str]:
+    return {
+        "X-Correlation-Id": correlation_id,
+        "Cache-Control": "no-store",
+        "X-Content-Type-Options": "nosniff",
+    }

@@ -1,0 +1,230 @@
+"""The refusals that a caller can meet, and how each reads as RFC 9457 problem details.
+
+Problem
+ ├─ 400  MalformedJson  InvalidRequest  InvalidCursor  IdempotencyKeyRequired
+ ├─ 401  TokenMissing  TokenExpired  TokenInvalid
+ ├─ 403  Forbidden
+ ├─ 404  NotFound
+ ├─ 405  MethodNotAllowed
+ ├─ 412  EtagMismatch
+ ├─ 413  BodyTooLarge
+ ├─ 415  UnsupportedMediaType
+ ├─ 422  IdempotencyKeyReused
+ ├─ 428  EtagRequired
+ ├─ 500  InternalError
+ └─ 503  PartnerUnavailable  ServiceUnavailable
+
+A slice adds its own by subclassing, with `status, code = 409, "sku-not-sold"`.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar
+
+from pydantic import JsonValue
+
+TYPE_PREFIX = "urn:problem-type:order-platform:"
+"""A problem's `type` is this and its code (RFC 9457 §3.1.1: an identifier, not a page)."""
+
+
+class Problem(Exception):
+    """A refusal that is an answer: raise it anywhere below a route.
+
+    `detail` is for a person and must not hold personal data; `extra` becomes members of the
+    problem document. A subclass without a `title` gets one from its code.
+    """
+
+    status: ClassVar[int] = 500
+    code: ClassVar[str] = "problem"
+    title: ClassVar[str] = "Problem"
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "title" not in cls.__dict__:
+            cls.title = cls.code.replace("-", " ").capitalize()
+
+    def __init__(self, detail: str, **extra: JsonValue) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.extra = extra
+
+    def headers(self) -> Mapping[str, str]:
+        """Response headers that belong to this refusal."""
+        return {}
+
+    def document(self, correlation_id: str) -> dict[str, JsonValue]:
+        """The problem as a JSON object; the standard members win over `extra`."""
+        return {
+            **self.extra,
+            "type": TYPE_PREFIX + self.code,
+            "title": self.title,
+            "status": self.status,
+            "detail": self.detail,
+            "code": self.code,
+            "correlation_id": correlation_id,
+        }
+
+
+class MalformedJson(Problem):
+    """The body is not one JSON value that every reader would understand alike."""
+
+    status, code, title = 400, "malformed-json", "The body is not valid JSON"
+
+
+class InvalidRequest(Problem):
+    """The request was understood but breaks the rules; `errors` names field and rule."""
+
+    status, code, title = 400, "invalid-request", "The request is not valid"
+
+    def __init__(self, detail: str, errors: Iterable[Mapping[str, str]] = ()) -> None:
+        super().__init__(detail, errors=[dict(error) for error in errors])
+
+
+class InvalidCursor(Problem):
+    """The cursor was not given out by this list."""
+
+    status, code = 400, "invalid-cursor"
+
+
+class IdempotencyKeyRequired(Problem):
+    """The operation needs an Idempotency-Key of 1 to 255 visible ASCII characters."""
+
+    status, code, title = 400, "idempotency-key-required", "Idempotency-Key required"
+
+
+class _Unauthenticated(Problem):
+    status = 401
+
+    def headers(self) -> Mapping[str, str]:
+        """RFC 6750 §3: the challenge names the error unless no token was sent."""
+        return {"WWW-Authenticate": f'Bearer error="invalid_token", error_description="{self}"'}
+
+
+class TokenMissing(_Unauthenticated):
+    """No access token came with the request."""
+
+    status, code = 401, "token-missing"
+
+    def headers(self) -> Mapping[str, str]:
+        """RFC 6750 §3.1: no error code when the request lacks any authentication."""
+        return {"WWW-Authenticate": "Bearer"}
+
+
+class TokenExpired(_Unauthenticated):
+    """The access token was good once."""
+
+    status, code = 401, "token-expired"
+
+
+class TokenInvalid(_Unauthenticated):
+    """The access token proves nothing."""
+
+    status, code = 401, "token-invalid"
+
+
+class Forbidden(Problem):
+    """The caller is known and may not do this."""
+
+    status, code = 403, "forbidden"
+
+
+class NotFound(Problem):
+    """There is no such thing, or it is someone else's."""
+
+    status, code = 404, "not-found"
+
+
+class MethodNotAllowed(Problem):
+    """The path exists under other methods, which the Allow header names."""
+
+    status, code = 405, "method-not-allowed"
+
+    def __init__(self, detail: str, allowed: Iterable[str]) -> None:
+        super().__init__(detail)
+        self._allowed = ", ".join(sorted(allowed))
+
+    def headers(self) -> Mapping[str, str]:
+        """RFC 9110 §15.5.6 requires Allow."""
+        return {"Allow": self._allowed}
+
+
+class EtagMismatch(Problem):
+    """The thing changed since the caller read it."""
+
+    status, code, title = 412, "etag-mismatch", "ETag mismatch"
+
+
+class BodyTooLarge(Problem):
+    """The body is larger than the platform reads."""
+
+    status, code = 413, "body-too-large"
+
+
+class UnsupportedMediaType(Problem):
+    """The body is not application/json."""
+
+    status, code = 415, "unsupported-media-type"
+
+
+class IdempotencyKeyReused(Problem):
+    """The key already belongs to a different request of this caller."""
+
+    status, code, title = 422, "idempotency-key-reused", "Idempotency-Key reused"
+
+
+class EtagRequired(Problem):
+    """The change must name the version it was made against, in If-Match."""
+
+    status, code, title = 428, "etag-required", "ETag required"
+
+
+class InternalError(Problem):
+    """A fault of ours; the correlation id finds it in the logs."""
+
+    status, code = 500, "internal-error"
+
+
+class _Unavailable(Problem):
+    status = 503
+
+    def __init__(self, detail: str, *, retry_after_s: int = 2, **extra: JsonValue) -> None:
+        super().__init__(detail, **extra)
+        self._retry_after_s = retry_after_s
+
+    def headers(self) -> Mapping[str, str]:
+        """RFC 9110 §10.2.3: when it is worth trying again, in seconds."""
+        return {"Retry-After": str(self._retry_after_s)}
+
+
+class PartnerUnavailable(_Unavailable):
+    """A third party that this answer needs does not answer."""
+
+    status, code = 503, "partner-unavailable"
+
+
+class ServiceUnavailable(_Unavailable):
+    """The platform itself cannot answer now; nothing was changed."""
+
+    status, code = 503, "service-unavailable"
+
+
+STANDARD: tuple[type[Problem], ...] = (
+    MalformedJson,
+    InvalidRequest,
+    InvalidCursor,
+    IdempotencyKeyRequired,
+    TokenMissing,
+    TokenExpired,
+    TokenInvalid,
+    Forbidden,
+    NotFound,
+    MethodNotAllowed,
+    EtagMismatch,
+    BodyTooLarge,
+    UnsupportedMediaType,
+    IdempotencyKeyReused,
+    EtagRequired,
+    InternalError,
+    PartnerUnavailable,
+    ServiceUnavailable,
+)
+"""Problems that any operation may answer, in order of status."""
