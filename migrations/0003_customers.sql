@@ -2,11 +2,10 @@
 
 CREATE SCHEMA IF NOT EXISTS customers;
 
--- Personal data stands in given_name, family_name, email, phone and default_address only; an erased customer keeps none of it.
+-- Personal data stands in name, email, phone and default_address only; an erased customer keeps none of it.
 CREATE TABLE customers.customers (
     id uuid PRIMARY KEY,
-    given_name text,
-    family_name text,
+    name text,
     email text,
     phone text,
     default_address jsonb CHECK (jsonb_typeof(default_address) = 'object'),
@@ -17,8 +16,8 @@ CREATE TABLE customers.customers (
     updated_at timestamptz NOT NULL DEFAULT now(),
     CHECK (
         CASE WHEN status = 'erased'
-            THEN num_nonnulls(given_name, family_name, email, phone, default_address) = 0
-            ELSE num_nulls(given_name, family_name, email) = 0
+            THEN num_nonnulls(name, email, phone, default_address) = 0
+            ELSE num_nulls(name, email) = 0
         END
     )
 );

@@ -125,10 +125,14 @@ class StockService:
 
 
 def _refusal(order: Fulfilment | None) -> str | None:
-    """Why nothing may be reserved for the order."""
+    """Why nothing may be reserved for the order.
+
+    One that is `cancelling` without `cancel_requested` was confirmed before: whoever would reserve
+    for it comes too late and has nothing to undo.
+    """
     if order is None:
         return "order_unknown"
-    if order.cancel_requested or order.status == "cancelling":
+    if order.cancel_requested:
         return "cancel_requested"
     if order.status != "placed":
         return f"order_{order.status}"

@@ -1,0 +1,74 @@
+"""HTTP of customers."""
+
+import azure.functions as func
+
+from blueprints.customers.models import Customer, CustomerErased, Profile, UpdateCustomer
+from blueprints.customers.service import CustomerService
+from shared.auth import CUSTOMER_SERVICE, EMPLOYEES, access
+from shared.http import Api, Call, Reply, etag_of, version_of
+from shared.problem import EtagMismatch, Forbidden, NotFound
+
+SCOPE = "customers.readwrite"
+CLIENTS = access(clients=SCOPE)
+READERS = access(clients=SCOPE, employees=EMPLOYEES)
+WRITERS = access(clients=SCOPE, employees=(CUSTOMER_SERVICE,))
+
+
+def blueprint(api: Api, customers: CustomerService) -> func.Blueprint:
+    """The HTTP functions of customers."""
+    bp = func.Blueprint()
+
+    @bp.route(route="v1/customers", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
+    @api.operation(
+        access=CLIENTS, body=Profile, returns=Customer, status=201, raises=(CustomerErased,)
+    )
+    async def register_customer(call: Call[Profile, None]) -> Reply[Customer]:
+        """Register yourself as a customer.
+
+        Who is registered already gets 200 with the customer as it is.
+        """
+        customer, created = await customers.register(call.caller, call.body)
+        return _reply(customer, status=201 if created else 200)
+
+    @bp.route(route="v1/customers/me", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+    @api.operation(access=CLIENTS, returns=Customer, raises=(NotFound,))
+    async def get_own_customer(call: Call[None, None]) -> Reply[Customer]:
+        """Get yourself as a customer; 404 until you are registered."""
+        return _reply(await customers.get(call.caller, call.caller.id))
+
+    @bp.route(
+        route="v1/customers/{customer_id:guid}",
+        methods=["GET"],
+        auth_level=func.AuthLevel.ANONYMOUS,
+    )
+    @api.operation(access=READERS, returns=Customer, raises=(NotFound,))
+    async def get_customer(call: Call[None, None]) -> Reply[Customer]:
+        """Get a customer: clients themselves, employees anyone."""
+        return _reply(await customers.get(call.caller, call.uuid("customer_id")))
+
+    @bp.route(
+        route="v1/customers/{customer_id:guid}",
+        methods=["PUT"],
+        auth_level=func.AuthLevel.ANONYMOUS,
+    )
+    @api.operation(
+        access=WRITERS,
+        body=UpdateCustomer,
+        returns=Customer,
+        raises=(NotFound, EtagMismatch, Forbidden),
+        if_match=True,
+    )
+    async def update_customer(call: Call[UpdateCustomer, None]) -> Reply[Customer]:
+        """Replace a customer's profile.
+
+        What is left out is emptied, except status and segment, which only employees may name.
+        """
+        customer_id, version = call.uuid("customer_id"), version_of(call.if_match)
+        return _reply(await customers.update(call.caller, customer_id, version, call.body))
+
+    return bp
+
+
+def _reply(customer: Customer, *, status: int | None = None) -> Reply[Customer]:
+    location = f"/api/v1/customers/{customer.id}" if status == 201 else None  # noqa: PLR2004
+    return Reply(customer, status=status, etag=etag_of(customer.version), location=location)

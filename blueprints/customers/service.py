@@ -1,0 +1,82 @@
+"""What customers and employees may ask about customers; who owns what is decided here."""
+
+from uuid import UUID
+
+from blueprints.customers import repository
+from blueprints.customers.models import (
+    Customer,
+    CustomerErased,
+    Profile,
+    Standing,
+    UpdateCustomer,
+)
+from shared.auth import Caller
+from shared.db import Database
+from shared.problem import EtagMismatch, Forbidden, NotFound
+
+
+class CustomerService:
+    """Registration and profiles."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def register(self, caller: Caller, profile: Profile) -> tuple[Customer, bool]:
+        """The calling client as a customer, and whether this call made it.
+
+        A client who is registered already stays as he is. Raises CustomerErased: who had the
+        account erased does not come back under it.
+        """
+        async with self._database.transaction() as tx:
+            created = await repository.register(tx, caller.id, profile)
+            customer = await repository.customer(tx, caller.id)
+        if customer is None:
+            raise CustomerErased("this account was erased")
+        return customer, created
+
+    async def get(self, caller: Caller, customer_id: UUID) -> Customer:
+        """The customer, for himself and for employees. Raises NotFound for everyone else."""
+        _check_may_see(caller, customer_id)
+        async with self._database.reading() as tx:
+            customer = await repository.customer(tx, customer_id)
+        if customer is None:
+            raise _not_found()
+        return customer
+
+    async def update(
+        self, caller: Caller, customer_id: UUID, version: int, update: UpdateCustomer
+    ) -> Customer:
+        """The customer with the profile replaced, if it still has this version.
+
+        Raises NotFound as `get` does; EtagMismatch if it changed since; Forbidden if a client names
+        a status or segment.
+        """
+        _check_may_see(caller, customer_id)
+        if caller.is_client and (update.status is not None or update.segment is not None):
+            raise Forbidden("only employees set the status or segment of a customer")
+        async with self._database.transaction() as tx:
+            changed = await repository.change(tx, customer_id, version, update)
+            customer = await repository.customer(tx, customer_id)
+        if customer is None:
+            raise _not_found()
+        if not changed:
+            raise EtagMismatch("the customer changed since you read it")
+        return customer
+
+    async def standing(self, customer_id: UUID) -> Standing:
+        """Whether the person may order: only an active customer may; an erased one is inactive."""
+        async with self._database.reading() as tx:
+            status = await repository.status(tx, customer_id)
+        if status is None:
+            return "unknown"
+        return "active" if status == "active" else "inactive"
+
+
+def _check_may_see(caller: Caller, customer_id: UUID) -> None:
+    """A client sees himself and nobody else, not even that there is somebody else."""
+    if not caller.is_employee and caller.id != customer_id:
+        raise _not_found()
+
+
+def _not_found() -> NotFound:
+    return NotFound("there is no such customer")
