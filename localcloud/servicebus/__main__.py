@@ -1,0 +1,160 @@
+"""`python -m localcloud.servicebus`: starts the broker."""
+
+import asyncio
+import logging
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+import click
+import uvloop
+
+from localcloud.process import bind, configure_logging, ready
+from localcloud.servicebus.broker import Broker
+from localcloud.servicebus.connection import Connection
+from localcloud.servicebus.store import Store, StoreUnusable
+from localcloud.servicebus.topology import TopicSpec, TopologyError, load_topology
+from localcloud.servicebus.transport import Limits, Service, shut_down
+
+log = logging.getLogger(__name__)
+
+ROOT_KEY_NAME: Final = "RootManageSharedAccessKey"
+STORE_FILE: Final = "servicebus.sqlite3"
+MIB: Final = 1024 * 1024
+DRAIN_S: Final = 1.0
+
+
+@click.command(context_settings={"show_default": True, "max_content_width": 100})
+@click.option("--host", default="127.0.0.1", help="Address to listen on.")
+@click.option("--port", default=5672, help="TCP port; 0 takes a free one, see the READY line.")
+@click.option(
+    "--topology",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    default=Path("infra/servicebus.topology.json"),
+    help="Topics and subscriptions, in the shape of the Service Bus emulator's Config.json.",
+)
+@click.option(
+    "--state",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path(".localcloud/servicebus"),
+    help="Folder that keeps the messages.",
+)
+@click.option(
+    "--key",
+    "keys",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="A shared access key that clients may sign with; may be repeated.",
+)
+@click.option(
+    "--key-file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help=f"File that holds the value of {ROOT_KEY_NAME}.",
+)
+@click.option(
+    "--root-key",
+    envvar="LOCALCLOUD_SERVICEBUS_KEY",
+    show_envvar=True,
+    hidden=True,
+    help=f"Value of {ROOT_KEY_NAME}.",
+)
+@click.option(
+    "--max-message-kb", default=1024, help="Largest message or batch (Azure Premium's default)."
+)
+@click.option("--max-store-mb", default=2048, help="Size of the store beyond which sends fail.")
+@click.option("--idle-timeout", default=240.0, help="Seconds of silence that clients may keep.")
+@click.option(
+    "--log-level",
+    type=click.Choice(["DEBUG", "INFO", "WARNING", "ERROR"], case_sensitive=False),
+    default="INFO",
+)
+def main(  # noqa: PLR0917 - click passes one argument for each option
+    host: str,
+    port: int,
+    topology: Path,
+    state: Path,
+    keys: tuple[str, ...],
+    key_file: Path | None,
+    root_key: str | None,
+    max_message_kb: int,
+    max_store_mb: int,
+    idle_timeout: float,
+    log_level: str,
+) -> None:
+    """Serve Azure Service Bus topics and subscriptions over AMQP 1.0, on this machine.
+
+    Once it serves, one line READY {"port": ...} goes to standard output; the log goes to standard
+    error. SIGTERM ends it cleanly, and SIGKILL loses nothing that was acknowledged.
+
+    \b
+    Clients use a connection string such as
+      Endpoint=sb://127.0.0.1:5672;SharedAccessKeyName=RootManageSharedAccessKey;
+      SharedAccessKey=<key>;UseDevelopmentEmulator=true;
+
+    At least one key must be given: --key, --key-file, or the environment variable
+    LOCALCLOUD_SERVICEBUS_KEY, which holds the value of RootManageSharedAccessKey.
+    """  # noqa: D301 - click reads the backspace as "do not wrap this paragraph"
+    configure_logging("servicebus", log_level.upper())
+    accepted = _read_keys(keys, key_file, root_key)
+    limits = Limits(max_message_bytes=max_message_kb * 1024, idle_timeout_s=idle_timeout)
+    try:
+        topics = load_topology(topology)
+        store = Store(state / STORE_FILE, max_store_mb * MIB)
+        serving = _serve(topics, store, accepted, limits, host=host, port=port)
+        uvloop.run(serving)
+    except (TopologyError, StoreUnusable) as error:
+        raise click.ClickException(str(error)) from error
+    except OSError as error:
+        raise click.ClickException(f"cannot listen on {host}:{port}: {error.strerror}") from error
+
+
+def _read_keys(keys: Sequence[str], key_file: Path | None, root_key: str | None) -> dict[str, str]:
+    accepted = {}
+    for entry in keys:
+        name, _, value = entry.partition("=")
+        if not name or not value:
+            raise click.BadParameter("must be NAME=VALUE", param_hint="--key")
+        accepted[name] = value
+    if key_file is not None:
+        root_key = key_file.read_text(encoding="utf-8").strip()
+    if root_key:
+        accepted[ROOT_KEY_NAME] = root_key
+    if not accepted:
+        raise click.UsageError(
+            "no key: give --key-file, --key, or the variable LOCALCLOUD_SERVICEBUS_KEY"
+        )
+    return accepted
+
+
+async def _serve(
+    topics: Sequence[TopicSpec],
+    store: Store,
+    keys: Mapping[str, str],
+    limits: Limits,
+    *,
+    host: str,
+    port: int,
+) -> None:
+    """Serve until SIGTERM or SIGINT, then take leave of the clients and write what is left."""
+    loop = asyncio.get_running_loop()
+    store.start()
+    service = Service(Broker(topics, store), keys, limits)
+    listener = bind(host, port)
+    server = await loop.create_server(lambda: Connection(service), sock=listener)
+    stop = asyncio.Event()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(name, stop.set)
+    bound = listener.getsockname()[1]
+    log.info("%d topics on port %d", len(topics), bound)
+    ready(port=bound)
+    await stop.wait()
+    server.close()
+    if farewells := shut_down(service):
+        await asyncio.wait(farewells, timeout=DRAIN_S)
+    await store.close()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,93 @@
+"""Decides what a link that a client asks for leads to, and whether it may."""
+
+from typing import TYPE_CHECKING, Final
+
+from localcloud.servicebus import cbs
+from localcloud.servicebus.broker import entity_path
+from localcloud.servicebus.consuming import ConsumeLink
+from localcloud.servicebus.errors import (
+    NOT_ALLOWED,
+    NOT_FOUND,
+    NOT_IMPLEMENTED,
+    UNAUTHORIZED,
+    AmqpError,
+)
+from localcloud.servicebus.links import Link, Node, ReplyLink, RequestLink
+from localcloud.servicebus.management import CbsNode, ManagementNode
+from localcloud.servicebus.performatives import Attach
+from localcloud.servicebus.publishing import PublishLink
+
+if TYPE_CHECKING:
+    from localcloud.servicebus.session import Session
+
+MANAGEMENT_SUFFIX: Final = "/$management"
+COORDINATOR: Final = 0x30
+
+
+def open_link(session: "Session", attach: Attach) -> Link:
+    """The link that the peer asks for.
+
+    Raises AmqpError when it needs a token, leads nowhere, or asks for what is not supported.
+    """
+    path = path_of(attach)
+    if attach.target.code == COORDINATOR:
+        raise AmqpError(NOT_IMPLEMENTED, "Transactions are not supported yet.")
+    if path == cbs.ADDRESS:
+        return _node_link(session, attach, path, CbsNode(session.connection))
+    if not session.connection.gate.allows(path):
+        raise unauthorized(path)
+    if path.endswith(MANAGEMENT_SUFFIX):
+        return _node_link(session, attach, path, _management(session, path))
+    return (
+        _receiving(session, attach, path)
+        if attach.peer_receives
+        else _sending(session, attach, path)
+    )
+
+
+def _management(session: "Session", path: str) -> ManagementNode:
+    entity = path.removesuffix(MANAGEMENT_SUFFIX)
+    queue = session.connection.broker.queue(entity)
+    if queue is None and session.connection.broker.topic(entity) is None:
+        raise _not_found(entity)
+    return ManagementNode(queue)
+
+
+def _receiving(session: "Session", attach: Attach, path: str) -> Link:
+    queue = session.connection.broker.queue(path)
+    if queue is None:
+        raise _not_found(path)
+    if attach.asks_for_session:
+        raise AmqpError(NOT_IMPLEMENTED, "Sessions are not supported yet.")
+    return ConsumeLink(session, attach, queue)
+
+
+def _sending(session: "Session", attach: Attach, path: str) -> Link:
+    topic = session.connection.broker.topic(path)
+    if topic is not None:
+        return PublishLink(session, attach, topic)
+    if session.connection.broker.queue(path) is not None:
+        raise AmqpError(NOT_ALLOWED, "Messages are sent to topics, not to subscriptions.")
+    raise _not_found(path)
+
+
+def _node_link(session: "Session", attach: Attach, path: str, node: Node) -> Link:
+    if attach.peer_receives:
+        return ReplyLink(session, attach, path)
+    return RequestLink(session, attach, path, node)
+
+
+def path_of(attach: Attach) -> str:
+    """The path of the entity or node at the broker's end of a link."""
+    terminus = attach.source if attach.peer_receives else attach.target
+    return entity_path(terminus.address or "")
+
+
+def _not_found(path: str) -> AmqpError:
+    return AmqpError(NOT_FOUND, f"The messaging entity '{path}' could not be found.")
+
+
+def unauthorized(path: str) -> AmqpError:
+    return AmqpError(
+        UNAUTHORIZED, f"Unauthorized access: '{path}' needs a valid token that has not expired."
+    )

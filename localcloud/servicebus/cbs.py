@@ -1,0 +1,79 @@
+"""Claims-based security: which entities a connection may use, and until when."""
+
+import base64
+import binascii
+import hashlib
+import hmac
+import time
+from collections.abc import Mapping
+from typing import Final
+from urllib.parse import unquote, unquote_plus
+
+from localcloud.servicebus.broker import entity_path
+from localcloud.servicebus.decoding import Value
+
+ADDRESS: Final = "$cbs"
+_PREFIX: Final = "SharedAccessSignature "
+
+
+class TokenRefused(Exception):
+    """The token proves nothing; the text says why and repeats no part of the token."""
+
+
+class TokenGate:
+    """The tokens that one connection presented."""
+
+    def __init__(self, keys: Mapping[str, str]) -> None:
+        self._keys = keys
+        self._expiries: dict[str, float] = {}
+        self._trusted = False
+
+    def trust(self, key_name: str, key: str) -> bool:
+        """Whether this is a key itself (SASL PLAIN), which opens everything."""
+        known = self._keys.get(key_name)
+        self._trusted = known is not None and hmac.compare_digest(known.encode(), key.encode())
+        return self._trusted
+
+    def put(self, name: Value, token: Value) -> None:
+        """Accept a shared access signature for the entity `name`. Raises TokenRefused."""
+        if not isinstance(name, str) or not isinstance(token, str):
+            raise TokenRefused("MalformedToken: A token and the name of an entity are required.")
+        if not token.startswith(_PREFIX):
+            raise TokenRefused("InvalidToken: Only shared access signatures are known here.")
+        fields = dict(part.partition("=")[::2] for part in token.removeprefix(_PREFIX).split("&"))
+        scope, expiry = fields.get("sr", ""), fields.get("se", "")
+        key = self._keys.get(unquote_plus(fields.get("skn", "")))
+        if key is None or not _signed(fields.get("sig", ""), f"{scope}\n{expiry}", key):
+            raise TokenRefused("InvalidSignature: The token has an invalid signature.")
+        if not expiry.isdecimal() or int(expiry) <= time.time():
+            raise TokenRefused("ExpiredToken: The token is expired.")
+        path = entity_path(name)
+        if not _covers(entity_path(unquote_plus(scope)), path):
+            raise TokenRefused("InvalidAudience: The token was signed for another entity.")
+        self._expiries[path] = float(expiry)
+
+    def allows(self, path: str) -> bool:
+        """Whether an unexpired token covers the entity path."""
+        now = time.time()
+        return self._trusted or any(
+            expiry > now and _covers(scope, path) for scope, expiry in self._expiries.items()
+        )
+
+    def next_expiry_s(self) -> float | None:
+        """Seconds until the next token expires, None when none will."""
+        now = time.time()
+        return min((at - now for at in self._expiries.values() if at > now), default=None)
+
+
+def _covers(scope: str, path: str) -> bool:
+    return scope in ("", path) or path.startswith(f"{scope}/")
+
+
+def _signed(signature: str, text: str, key: str) -> bool:
+    expected = hmac.new(key.encode(), text.encode(), hashlib.sha256).digest()
+    try:
+        # Not unquote_plus: an unescaped plus sign is a digit of Base64, not a space.
+        given = base64.b64decode(unquote(signature), validate=True)
+    except (binascii.Error, ValueError):
+        return False
+    return hmac.compare_digest(expected, given)

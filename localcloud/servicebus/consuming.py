@@ -1,0 +1,107 @@
+"""The link over which a client receives from a subscription or dead-letter queue."""
+
+from typing import TYPE_CHECKING, Final
+from uuid import UUID, uuid4
+
+from localcloud.servicebus import performatives as amqp
+from localcloud.servicebus.entities import Message
+from localcloud.servicebus.errors import NOT_IMPLEMENTED, AmqpError
+from localcloud.servicebus.links import OutgoingLink
+from localcloud.servicebus.performatives import Attach, Disposition, Outcome
+from localcloud.servicebus.queues import Queue
+from localcloud.servicebus.store import Done
+
+if TYPE_CHECKING:
+    from localcloud.servicebus.session import Session
+
+
+class ConsumeLink(OutgoingLink):
+    """Messages from a subscription or dead-letter queue, and what the peer decides about them."""
+
+    def __init__(self, session: "Session", attach: Attach, queue: Queue) -> None:
+        super().__init__(session, attach)
+        self._queue = queue
+        self._reserved = 0
+        self.settles_on_delivery = attach.sender_settle_mode == amqp.SETTLED
+
+    def accept(self) -> None:
+        super().accept()
+        self._queue.add_consumer(self)
+
+    def close(self) -> None:
+        super().close()
+        self._queue.remove_consumer(self)
+        self.session.forget(self)
+
+    def credited(self) -> None:
+        if self._drain and self._credit == 0 and not self._reserved:
+            self.answer_drain()
+        self._queue.wake()
+
+    def can_take(self) -> bool:
+        return self._credit > 0 and self.session.can_send()
+
+    def reserve(self) -> None:
+        self._reserved += 1
+        self.spend()
+
+    def refund(self) -> None:
+        self._reserved -= 1
+        self.take_back()
+
+    def caught_up(self) -> None:
+        if not self._reserved:
+            self.answer_drain()
+
+    def deliver(self, message: Message) -> None:
+        self._reserved -= 1
+        if self.closed:
+            return
+        if message.token is None:
+            self.session.send_transfer(
+                self.attach.handle, uuid4().bytes, message.encoded(), settled=True
+            )
+            return
+        delivery_id = self.session.send_transfer(
+            self.attach.handle, message.token.bytes_le, message.encoded(), settled=False
+        )
+        self.session.remember(delivery_id, self, message.token)
+
+    def settle(self, delivery_id: int, token: UUID, disposition: Disposition) -> None:
+        """Apply the peer's decision; confirm it by repeating the outcome, once it is on disk."""
+        outcome = Outcome.of(disposition.state)
+        echo = _ECHOES.get(outcome.code, amqp.ACCEPTED_OUTCOME)
+
+        def settled(failure: AmqpError | None) -> None:
+            if not disposition.settled and not self.closed:
+                state = echo if failure is None else amqp.rejected(failure)
+                self.session.send_disposition(delivery_id, state, sent=True)
+
+        try:
+            self._apply(token, outcome, settled)
+        except AmqpError as error:
+            settled(error)
+
+    def _apply(self, token: UUID, outcome: Outcome, settled: Done) -> None:
+        if outcome.code == amqp.ACCEPTED:
+            self._queue.complete(token, settled)
+        elif outcome.code == amqp.RELEASED:
+            self._queue.release(token, settled)
+        elif outcome.code == amqp.REJECTED:
+            reason = outcome.info("DeadLetterReason")
+            description = outcome.info("DeadLetterErrorDescription")
+            self._queue.dead_letter(token, reason, description, settled)
+        elif outcome.code == amqp.MODIFIED and not outcome.undeliverable_here:
+            self._queue.abandon(token, settled)
+        elif outcome.code == amqp.MODIFIED:
+            raise AmqpError(NOT_IMPLEMENTED, "Deferral is not supported yet.")
+        else:
+            raise AmqpError(NOT_IMPLEMENTED, "This delivery state is not supported.")
+
+
+_ECHOES: Final = {
+    amqp.ACCEPTED: amqp.ACCEPTED_OUTCOME,
+    amqp.REJECTED: amqp.REJECTED_OUTCOME,
+    amqp.RELEASED: amqp.RELEASED_OUTCOME,
+    amqp.MODIFIED: amqp.MODIFIED_OUTCOME,
+}
