@@ -1,0 +1,102 @@
+"""The functions of the app as the host runs them: triggers, inputs, and what is refused."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from localcloud.functions.errors import StartRefused
+from localcloud.functions.settings import is_disabled, resolve
+from localcloud.functions.worker import Indexed
+
+HTTP, TIMER, SERVICE_BUS = "httpTrigger", "timerTrigger", "serviceBusTrigger"
+ORCHESTRATION, ACTIVITY = "orchestrationTrigger", "activityTrigger"
+CLIENT = "durableClient"
+
+_TRIGGERS = frozenset({HTTP, TIMER, SERVICE_BUS, ORCHESTRATION, ACTIVITY})
+_DURABLE_NAME = {ORCHESTRATION: "orchestration", ACTIVITY: "activity"}
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """One function: its trigger's type and resolved fields, and its durable client parameters."""
+
+    name: str
+    function_id: str
+    trigger: str
+    parameter: str
+    fields: Mapping[str, Any]
+    clients: tuple[str, ...]
+    disabled: bool
+
+    @property
+    def durable_name(self) -> str:
+        """The name by which orchestrations call it."""
+        return str(self.fields.get(_DURABLE_NAME.get(self.trigger, ""), "") or self.name)
+
+
+def functions_of(indexed: Sequence[Indexed], environ: Mapping[str, str]) -> list[Function]:
+    """The app's functions, by name without regard to case.
+
+    StartRefused for a binding that this host does not run, a setting that is not set, or no
+    trigger. The message names the function and the binding.
+    """
+    found = sorted(indexed, key=lambda item: item.name.lower())
+    return [_function(item, environ) for item in found]
+
+
+def _function(item: Indexed, environ: Mapping[str, str]) -> Function:
+    triggers = [b for b in item.bindings if str(b["type"]).endswith("Trigger")]
+    if len(triggers) != 1:
+        raise StartRefused(f"function {item.name!r} has {len(triggers)} triggers; it needs one")
+    trigger = triggers[0]
+    kind = str(trigger["type"])
+    if kind not in _TRIGGERS:
+        raise StartRefused(f"function {item.name!r}: the trigger {kind!r} is not offered here")
+    if item.has_retry_policy:
+        raise StartRefused(f"function {item.name!r}: retry policies are not offered here")
+    if kind == SERVICE_BUS:
+        _refuse_unsupported_service_bus(item.name, trigger)
+    disabled = is_disabled(item.name, environ)
+    # A disabled function may refer to settings that only its own environment has.
+    fields = trigger if disabled else _resolved(item.name, trigger, environ)
+    return Function(
+        name=item.name,
+        function_id=item.function_id,
+        trigger=kind,
+        parameter=str(trigger["name"]),
+        fields=fields,
+        clients=tuple(_client_parameters(item)),
+        disabled=disabled,
+    )
+
+
+def _client_parameters(item: Indexed) -> list[str]:
+    names = []
+    for binding in item.bindings:
+        kind = str(binding["type"])
+        if kind == CLIENT:
+            names.append(str(binding["name"]))
+        elif not kind.endswith("Trigger") and not (kind == "http" and binding["name"] == "$return"):
+            raise StartRefused(
+                f"function {item.name!r}: the binding {kind!r} of {binding['name']!r}"
+                " is not offered here"
+            )
+    return names
+
+
+def _refuse_unsupported_service_bus(function: str, trigger: Mapping[str, Any]) -> None:
+    if str(trigger.get("cardinality", "ONE")).upper() == "MANY":
+        raise StartRefused(
+            f"function {function!r}: batches (cardinality MANY) are not offered here"
+        )
+    if trigger.get("isSessionsEnabled"):
+        raise StartRefused(f"function {function!r}: sessions are not offered here")
+
+
+def _resolved(
+    function: str, trigger: Mapping[str, Any], environ: Mapping[str, str]
+) -> Mapping[str, Any]:
+    return {
+        key: resolve(value, environ, function=function) if isinstance(value, str) else value
+        for key, value in trigger.items()
+    }

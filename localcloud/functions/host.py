@@ -1,0 +1,176 @@
+"""The host's life: index, refuse or start, serve, drain."""
+
+import asyncio
+import os
+import signal
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from localcloud.durable import DurableBackend
+from localcloud.functions import durable, worker
+from localcloud.functions.admin import AdminApi
+from localcloud.functions.banner import describe
+from localcloud.functions.catalogue import HTTP, SERVICE_BUS, TIMER, Function, functions_of
+from localcloud.functions.execution import Executor
+from localcloud.functions.http import AsgiApp, HttpFront
+from localcloud.functions.inputs import Inputs
+from localcloud.functions.keys import load_keys
+from localcloud.functions.logs import LogLevels, host_log
+from localcloud.functions.routing import Router, routes_of
+from localcloud.functions.server import Server
+from localcloud.functions.servicebus import Subscriptions
+from localcloud.functions.settings import HostOptions
+from localcloud.functions.timers import Timers
+
+_LAST_WORD_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """What the command line decides. The listeners are bound sockets."""
+
+    script_root: Path
+    state: Path
+    listener: socket.socket
+    durable_listener: socket.socket
+    require_keys: bool
+    grace_s: float
+
+
+class Host:
+    """One function app, running."""
+
+    def __init__(
+        self, setup: Setup, options: HostOptions, environ: Mapping[str, str], levels: LogLevels
+    ) -> None:
+        self._setup, self._options, self._environ = setup, options, environ
+        self._executor = Executor(timeout_s=options.function_timeout_s, levels=levels)
+        self._servers: list[Server] = []
+        self._backend: DurableBackend | None = None
+        self._timers: Timers | None = None
+        self._subscriptions: Subscriptions | None = None
+
+    async def start(self) -> None:
+        """Index the app, start every listener, print the functions. StartRefused tells why not."""
+        setup, options = self._setup, self._options
+        functions = functions_of(await worker.index(setup.script_root), self._environ)
+        origin, rpc_origin = _origin(setup.listener), _origin(setup.durable_listener)
+        keys = load_keys(setup.state, [f.name for f in functions if f.trigger == HTTP])
+        routes = routes_of([f for f in functions if f.trigger == HTTP], options.route_prefix)
+        client = durable.client_for(options, rpc_origin=rpc_origin, key=keys.system)
+        inputs = Inputs(origin=origin, client=client)
+        self._timers = Timers(
+            [f for f in functions if f.trigger == TIMER],
+            state=setup.state,
+            environ=self._environ,
+            executor=self._executor,
+            inputs=inputs,
+        )
+        self._subscriptions = Subscriptions(
+            [f for f in functions if f.trigger == SERVICE_BUS],
+            options=options.service_bus,
+            environ=self._environ,
+            executor=self._executor,
+            inputs=inputs,
+        )
+        management = await self._start_durable(
+            functions, inputs, origin=origin, rpc_origin=rpc_origin, key=keys.system
+        )
+        urls = {route.function.name: f"{origin}/{route.template}" for route in routes}
+        front = HttpFront(
+            router=Router(routes),
+            executor=self._executor,
+            inputs=inputs,
+            keys=keys,
+            require_keys=setup.require_keys,
+            admin=AdminApi(
+                functions,
+                urls=urls,
+                keys=keys,
+                require_keys=setup.require_keys,
+                timers=self._timers,
+                executor=self._executor,
+                inputs=inputs,
+            ),
+            durable=management,
+        )
+        self._servers.append(Server(front, setup.listener))
+        for server in self._servers:
+            await server.start()
+        self._executor.start()
+        self._timers.start()
+        self._subscriptions.start()
+        host_log.info("%s", describe(functions, routes, urls, keys if setup.require_keys else None))
+
+    async def _start_durable(
+        self, functions: list[Function], inputs: Inputs, *, origin: str, rpc_origin: str, key: str
+    ) -> AsgiApp | None:
+        if not durable.needs_backend(functions):
+            self._setup.durable_listener.close()
+            return None
+        self._backend = durable.backend_for(
+            functions,
+            dsn=self._environ.get(durable.DSN_SETTING),
+            options=self._options,
+            executor=self._executor,
+            inputs=inputs,
+        )
+        app = durable.management(
+            self._backend,
+            origin=origin,
+            rpc_origin=rpc_origin,
+            key=key,
+            require_key=self._setup.require_keys,
+        )
+        self._servers.append(Server(app, self._setup.durable_listener))
+        await self._backend.start()
+        return app
+
+    async def drain(self) -> None:
+        """Take nothing new, let what runs finish within the grace period, hang up.
+
+        The Durable RPC port stays open until the end: running functions may start orchestrations.
+        """
+        host_log.info("draining")
+        assert self._timers is not None, "the host was started"
+        assert self._subscriptions is not None, "the host was started"
+        public = self._servers[-1]
+        public.stop_accepting()
+        self._timers.stop()
+        await self._subscriptions.stop()
+        grace_s = self._setup.grace_s
+        async with asyncio.TaskGroup() as group:
+            if self._backend is not None:
+                group.create_task(self._backend.drain(grace_s))
+            group.create_task(self._executor.drain(grace_s))
+        await public.closed(_LAST_WORD_S)
+        await self._timers.ended()
+        await self._subscriptions.close()
+        await durable.close_clients()
+        for server in self._servers[:-1]:
+            server.stop_accepting()
+            await server.closed(_LAST_WORD_S)
+        host_log.info("drained")
+
+
+def _origin(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://{host}:{port}"
+
+
+async def run(host: Host) -> None:
+    """Wait for SIGTERM or SIGINT, then drain; a second one ends the process at once."""
+    loop = asyncio.get_running_loop()
+    asked = asyncio.Event()
+
+    def ask() -> None:
+        if asked.is_set():
+            os._exit(1)
+        asked.set()
+
+    for name in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(name, ask)
+    await asked.wait()
+    await host.drain()

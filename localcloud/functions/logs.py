@@ -1,0 +1,138 @@
+"""Log lines of the host and of user code, with the invocation they belong to."""
+
+import json
+import logging
+import sys
+import time
+from collections.abc import Mapping
+from contextvars import ContextVar
+
+from localcloud.functions.worker import invocation_in_thread
+
+LEVELS = {
+    "trace": 5,
+    "debug": logging.DEBUG,
+    "information": logging.INFO,
+    "warning": logging.WARNING,
+    "error": logging.ERROR,
+    "critical": logging.CRITICAL,
+    "none": logging.CRITICAL + 10,
+}
+"""Azure's level names."""
+
+host_log = logging.getLogger("localcloud.functions")
+
+
+class Tag:
+    """What a log line says about the invocation that wrote it."""
+
+    __slots__ = ("function", "invocation_id", "trace_id")
+
+    def __init__(self, function: str, invocation_id: str, trace_id: str) -> None:
+        self.function, self.invocation_id, self.trace_id = function, invocation_id, trace_id
+
+
+current: ContextVar[Tag | None] = ContextVar("invocation", default=None)
+in_threads: dict[str, Tag] = {}
+"""Tags by invocation id, for the worker's threads, which do not inherit the context."""
+
+
+def current_tag() -> Tag | None:
+    """The invocation in whose code we are, on the event loop or in a thread of the worker."""
+    tag = current.get()
+    if tag is None and (invocation_id := invocation_in_thread()) is not None:
+        tag = in_threads.get(invocation_id)
+    return tag
+
+
+class LogLevels:
+    """`logging.logLevel` of host.json: a category takes the level of its longest known prefix."""
+
+    def __init__(self, levels: Mapping[str, str]) -> None:
+        self._levels = {
+            name.lower(): LEVELS.get(level.lower(), logging.INFO) for name, level in levels.items()
+        }
+        self._known: dict[str, int] = {}
+
+    def of(self, category: str) -> int:
+        """The lowest level that `category` logs."""
+        if (level := self._known.get(category)) is None:
+            level = self._known[category] = self._find(category.lower())
+        return level
+
+    def _find(self, category: str) -> int:
+        while category:
+            if (level := self._levels.get(category)) is not None:
+                return level
+            category = category.rpartition(".")[0]
+        return self._levels.get("default", logging.INFO)
+
+    def lowest(self) -> int:
+        """The lowest level that any category logs."""
+        return min([*self._levels.values(), self._levels.get("default", logging.INFO)])
+
+
+class _ByCategory(logging.Filter):
+    def __init__(self, levels: LogLevels) -> None:
+        super().__init__()
+        self._levels = levels
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        tag = record.tag = current_tag()
+        if tag is None:
+            category = "Host.General"
+        elif record.name == host_log.name:
+            category = f"Function.{tag.function}"
+        else:
+            category = f"Function.{tag.function}.User"
+        return record.levelno >= self._levels.of(category)
+
+
+def _utc(record: logging.LogRecord) -> str:
+    moment = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
+    return f"{moment}.{int(record.msecs):03d}Z"
+
+
+class _Text(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        tag: Tag | None = getattr(record, "tag", None)
+        where = f" [{tag.function} {tag.invocation_id}]" if tag else ""
+        text = f"{_utc(record)} {record.levelname} functions{where} {record.getMessage()}"
+        if record.exc_info:
+            text += "\n" + self.formatException(record.exc_info)
+        return text
+
+
+class _Json(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        tag: Tag | None = getattr(record, "tag", None)
+        line = {
+            "time": _utc(record),
+            "level": record.levelname,
+            "part": "functions",
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if tag:
+            line |= {
+                "function": tag.function,
+                "invocation_id": tag.invocation_id,
+                "trace_id": tag.trace_id,
+            }
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return json.dumps(line, ensure_ascii=False)
+
+
+def configure(levels: LogLevels, *, as_json: bool) -> None:
+    """Send every record, the app's included, to standard error; text or one JSON object a line."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.addFilter(_ByCategory(levels))
+    handler.setFormatter(_Json() if as_json else _Text())
+    logging.basicConfig(level=levels.lowest(), handlers=[handler], force=True)
+    # Chatty at Information, about their own workings, once per request or message.
+    for name in ("azure", "httpx", "uvicorn"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    # Looking up the caller of each record costs more than writing it, and nothing shows it.
+    logging._srcfile = None  # noqa: SLF001 - the documented switch
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False

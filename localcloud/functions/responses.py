@@ -1,0 +1,75 @@
+"""Turns what an HTTP function returned into an HTTP response."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from email.utils import format_datetime
+from typing import Any
+from urllib.parse import quote
+
+from localcloud.functions.protos import RpcHttp, RpcHttpCookie, SameSite, TypedData
+
+Headers = list[tuple[bytes, bytes]]
+
+_TEXT = b"text/plain; charset=utf-8"
+_SET_BY_SERVER = frozenset({"content-length", "transfer-encoding", "connection"})
+_SAME_SITE = {SameSite.Lax: "lax", SameSite.Strict: "strict", SameSite.ExplicitNone: "none"}
+
+
+def response_of(value: TypedData | None) -> tuple[int, Headers, bytes]:
+    """Status, headers without a length, and body. ValueError for what HTTP cannot carry."""
+    if value is None or value.kind is None:
+        return 204, [], b""
+    if value.kind == "http":
+        return _http(value.value)
+    content_type = b"application/json" if value.kind == "json" else _TEXT
+    if value.kind == "bytes":
+        content_type = b"application/octet-stream"
+    return 200, [(b"content-type", content_type)], _bytes(value)
+
+
+def _http(answer: RpcHttp) -> tuple[int, Headers, bytes]:
+    headers: Headers = []
+    for name, text in answer.headers.items():
+        lower = name.lower()
+        if lower not in _SET_BY_SERVER:
+            headers.append((lower.encode("ascii"), text.encode("latin-1")))
+    if answer.cookies:
+        headers += _cookies(answer.cookies)
+    return int(answer.status_code), headers, _bytes(answer.body)
+
+
+def _bytes(data: TypedData) -> bytes:
+    value = data.value
+    if value is None:
+        return b""
+    return value if isinstance(value, bytes) else str(value).encode()
+
+
+def _cookies(cookies: Sequence[RpcHttpCookie]) -> Headers:
+    return [(b"set-cookie", _set_cookie(cookie).encode("latin-1")) for cookie in cookies]
+
+
+def _set_cookie(cookie: RpcHttpCookie) -> str:
+    """As ASP.NET Core writes it: the value percent-encoded, these attributes in this order."""
+    parts = [f"{cookie.name}={quote(cookie.value, safe='-_.~')}"]
+    expires = _value(cookie.expires)
+    if expires is not None:
+        moment = datetime.fromtimestamp(expires.seconds, UTC)
+        parts.append(f"expires={format_datetime(moment, usegmt=True)}")
+    if (age := _value(cookie.max_age)) is not None:
+        parts.append(f"max-age={int(age)}")
+    if domain := _value(cookie.domain):
+        parts.append(f"domain={domain}")
+    if path := _value(cookie.path):
+        parts.append(f"path={path}")
+    if _value(cookie.secure):
+        parts.append("secure")
+    if cookie.same_site in _SAME_SITE:
+        parts.append(f"samesite={_SAME_SITE[cookie.same_site]}")
+    if _value(cookie.http_only):
+        parts.append("httponly")
+    return "; ".join(parts)
+
+
+def _value(nullable: Any) -> Any:
+    return None if nullable is None else nullable.value

@@ -1,0 +1,276 @@
+"""Service Bus triggers: receives by peek-lock, completes on success, abandons on failure."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+
+from azure.servicebus import ServiceBusReceivedMessage
+from azure.servicebus.aio import ServiceBusClient, ServiceBusReceiver
+from azure.servicebus.exceptions import MessageAlreadySettled
+
+from localcloud.functions.catalogue import Function
+from localcloud.functions.connections import Connections
+from localcloud.functions.errors import StartRefused
+from localcloud.functions.execution import Executor
+from localcloud.functions.inputs import Inputs
+from localcloud.functions.logs import host_log
+from localcloud.functions.messages import metadata_of, properties_of, value_of
+from localcloud.functions.settings import ServiceBusOptions
+from localcloud.functions.tracing import trace_context
+
+_LISTEN_S = 60.0
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 5.0
+_RENEWAL_CHECK_S = 1.0
+# A message that waited in the buffer until its lock has less than this left is asked about first.
+_SAFE_LOCK_S = 2.0
+
+
+class _InHand:
+    """A message that a function works on."""
+
+    __slots__ = ("lock_s", "message", "receiver", "renewable", "since")
+
+    def __init__(self, message: ServiceBusReceivedMessage, receiver: ServiceBusReceiver) -> None:
+        self.message, self.receiver = message, receiver
+        self.since = time.monotonic()
+        self.lock_s = _lock_left_s(message)
+        self.renewable = True
+
+
+class Subscription:
+    """The messages of one function: those of a queue, or of a topic's subscription."""
+
+    def __init__(
+        self,
+        function: Function,
+        client: ServiceBusClient,
+        options: ServiceBusOptions,
+        executor: Executor,
+        inputs: Inputs,
+    ) -> None:
+        self.function = function
+        self._client, self._options = client, options
+        self._executor, self._inputs = executor, inputs
+        self._free = asyncio.Semaphore(options.max_concurrent_calls)
+        self._in_hand: dict[asyncio.Task[None], _InHand] = {}
+        self._receivers: set[ServiceBusReceiver] = set()
+        self._retiring: set[asyncio.Task[None]] = set()
+        self._data_type = str(function.fields.get("dataType", "")).upper()
+        self.entity = entity_of(function)
+
+    async def listen(self) -> None:
+        """Receive until cancelled, however often and however long the broker is away."""
+        pause_s, away = _FIRST_PAUSE_S, False
+        while True:
+            receiver = self._new_receiver()
+            try:
+                await receiver.__aenter__()
+                if away:
+                    host_log.info("connected to %s again", self.entity)
+                pause_s, away = _FIRST_PAUSE_S, False
+                await self._receive(receiver)
+            except Exception as error:  # noqa: BLE001 - the SDK raises far more than its own errors
+                if not away:
+                    host_log.warning("%s is out of reach, trying again: %s", self.entity, error)
+                away = True
+            self._retire(receiver)
+            await asyncio.sleep(pause_s)
+            pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
+
+    def _new_receiver(self) -> ServiceBusReceiver:
+        topic, _, subscription = self.entity.partition("/")
+        prefetch = self._options.prefetch_count
+        receiver = (
+            self._client.get_subscription_receiver(topic, subscription, prefetch_count=prefetch)
+            if subscription
+            else self._client.get_queue_receiver(topic, prefetch_count=prefetch)
+        )
+        self._receivers.add(receiver)
+        return receiver
+
+    async def _receive(self, receiver: ServiceBusReceiver) -> None:
+        while True:
+            await self._free.acquire()
+            messages: list[ServiceBusReceivedMessage] = []
+            try:
+                # One at a time: for more, the SDK would wait 0.2 s for company after the first,
+                # and cancelling it then would lose what it holds.
+                messages = await receiver.receive_messages(1, max_wait_time=_LISTEN_S)
+            finally:
+                if not messages:
+                    self._free.release()
+            for message in messages:
+                task = asyncio.create_task(self._process(message, receiver))
+                self._in_hand[task] = _InHand(message, receiver)
+                task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        del self._in_hand[task]
+        self._free.release()
+        if not task.cancelled() and (error := task.exception()) is not None:
+            host_log.error("a message of %s was not processed", self.entity, exc_info=error)
+
+    async def _process(
+        self, message: ServiceBusReceivedMessage, receiver: ServiceBusReceiver
+    ) -> None:
+        if not await self._is_ours(message, receiver):
+            host_log.warning(
+                "message %s of %s waited past its lock; the broker delivers it again",
+                message.message_id,
+                self.entity,
+            )
+            return
+        properties = properties_of(message)
+        outcome = await self._executor.execute(
+            self.function,
+            self._inputs.of(self.function, value_of(message, self._data_type)),
+            trace=trace_context(properties.get("traceparent") or properties.get("Diagnostic-Id")),
+            metadata=metadata_of(message, properties),
+            reason=f"message {message.message_id} of {self.entity}",
+        )
+        settle = receiver.complete_message if outcome.ok else receiver.abandon_message
+        try:
+            await settle(message)
+        except Exception as error:  # noqa: BLE001 - see listen
+            host_log.warning(
+                "message %s of %s could not be settled, so it comes again: %s",
+                message.message_id,
+                self.entity,
+                error,
+            )
+
+    async def _is_ours(
+        self, message: ServiceBusReceivedMessage, receiver: ServiceBusReceiver
+    ) -> bool:
+        """Whether the lock still holds after the wait in the prefetch buffer."""
+        left_s = _lock_left_s(message)
+        if left_s >= _SAFE_LOCK_S:
+            return True
+        if left_s <= 0:
+            return False
+        return await _renewed(message, receiver)
+
+    async def renew_locks(self) -> None:
+        """Keep the locks of the messages in hand, until cancelled."""
+        while True:
+            await asyncio.sleep(_RENEWAL_CHECK_S)
+            overdue = [
+                held
+                for held in self._in_hand.values()
+                if held.renewable
+                and _lock_left_s(held.message) < held.lock_s / 2
+                and time.monotonic() - held.since < self._options.max_lock_renewal_s
+            ]
+            await asyncio.gather(*map(self._renew, overdue))
+
+    async def _renew(self, held: _InHand) -> None:
+        held.renewable = await _renewed(held.message, held.receiver)
+        if not held.renewable:
+            host_log.warning(
+                "the lock on message %s of %s is lost; the broker delivers it again",
+                held.message.message_id,
+                self.entity,
+            )
+
+    def _retire(self, receiver: ServiceBusReceiver) -> None:
+        """Close `receiver` once the messages that came through it are settled."""
+        tasks = [task for task, held in self._in_hand.items() if held.receiver is receiver]
+
+        async def close() -> None:
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await self._close(receiver)
+
+        closing = asyncio.create_task(close())
+        self._retiring.add(closing)
+        closing.add_done_callback(self._retiring.discard)
+
+    async def _close(self, receiver: ServiceBusReceiver) -> None:
+        self._receivers.discard(receiver)
+        with contextlib.suppress(Exception):  # it may be broken, that is why it closes
+            await receiver.close()
+
+    async def close(self) -> None:
+        """Wait until the messages in hand are settled, then give the prefetched ones back."""
+        await asyncio.gather(*self._in_hand, return_exceptions=True)
+        for receiver in list(self._receivers):
+            await self._close(receiver)
+
+
+class Subscriptions:
+    """Every Service Bus trigger of the app."""
+
+    def __init__(
+        self,
+        functions: Sequence[Function],
+        *,
+        options: ServiceBusOptions,
+        environ: Mapping[str, str],
+        executor: Executor,
+        inputs: Inputs,
+    ) -> None:
+        """StartRefused naming a function whose connection is not set."""
+        self._connections = Connections(environ)
+        self._subscriptions = [
+            Subscription(
+                function,
+                self._connections.client(
+                    str(function.fields.get("connection", "")), function=function.name
+                ),
+                options,
+                executor,
+                inputs,
+            )
+            for function in functions
+            if not function.disabled
+        ]
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def start(self) -> None:
+        """Begin to receive."""
+        for subscription in self._subscriptions:
+            name = subscription.function.name
+            self._tasks += [
+                asyncio.create_task(subscription.listen(), name=f"listen {name}"),
+                asyncio.create_task(subscription.renew_locks(), name=f"locks {name}"),
+            ]
+
+    async def stop(self) -> None:
+        """Receive no more; what runs goes on."""
+        listening = self._tasks[::2]
+        for task in listening:
+            task.cancel()
+        await asyncio.gather(*listening, return_exceptions=True)
+
+    async def close(self) -> None:
+        """Settle what ended, return what was only prefetched, hang up."""
+        await asyncio.gather(*(subscription.close() for subscription in self._subscriptions))
+        for task in self._tasks:
+            task.cancel()
+        await self._connections.close()
+
+
+def entity_of(function: Function) -> str:
+    """`queue` or `topic/subscription`. StartRefused when the trigger names neither."""
+    fields = function.fields
+    if fields.get("queueName"):
+        return str(fields["queueName"])
+    if fields.get("topicName") and fields.get("subscriptionName"):
+        return f"{fields['topicName']}/{fields['subscriptionName']}"
+    raise StartRefused(f"function {function.name!r} names no queue and no subscription")
+
+
+def _lock_left_s(message: ServiceBusReceivedMessage) -> float:
+    until = message.locked_until_utc
+    return (until - datetime.now(UTC)).total_seconds() if until else 0.0
+
+
+async def _renewed(message: ServiceBusReceivedMessage, receiver: ServiceBusReceiver) -> bool:
+    try:
+        await receiver.renew_message_lock(message)
+    except MessageAlreadySettled:
+        return True
+    except Exception:  # noqa: BLE001 - whatever it is, the lock is not sure any more
+        return False
+    return True

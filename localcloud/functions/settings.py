@@ -1,0 +1,230 @@
+"""Application settings and `host.json`: where they come from and what the host reads from them."""
+
+import json
+import re
+from collections.abc import Mapping, MutableMapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from localcloud.functions.errors import StartRefused
+from localcloud.functions.timespan import parse_timespan
+
+_REFERENCE = re.compile(r"%([^%]+)%")
+_OVERRIDE = "AzureFunctionsJobHost__"
+_TRUE = frozenset({"1", "true"})
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceBusOptions:
+    """`extensions.serviceBus`, with Azure's defaults."""
+
+    max_concurrent_calls: int = 16
+    prefetch_count: int = 0
+    max_lock_renewal_s: float = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class DurableOptions:
+    """`extensions.durableTask`, with Azure's defaults for one small instance."""
+
+    hub_name: str = "TestHubName"
+    max_orchestrations: int = 8
+    max_activities: int = 16
+
+
+@dataclass(frozen=True, slots=True)
+class HostOptions:
+    """What the host obeys in `host.json`; `function_timeout_s` None means no limit."""
+
+    route_prefix: str = "api"
+    function_timeout_s: float | None = 1800.0
+    service_bus: ServiceBusOptions = field(default_factory=ServiceBusOptions)
+    durable: DurableOptions = field(default_factory=DurableOptions)
+    log_levels: Mapping[str, str] = field(default_factory=lambda: {"default": "Information"})
+
+
+def load_local_settings(script_root: Path, environ: MutableMapping[str, str]) -> None:
+    """Add `Values` and `ConnectionStrings` of `local.settings.json`, if there is one, to `environ`.
+
+    A variable that is set and not empty wins. StartRefused for a file that is encrypted or no
+    JSON object of strings.
+    """
+    environ["AZURE_FUNCTIONS_ENVIRONMENT"] = "Development"
+    path = script_root / "local.settings.json"
+    if not path.exists():
+        return
+    document = _json_object(path)
+    if document.get("IsEncrypted", True):
+        raise StartRefused(
+            f'{path} is encrypted, or does not say "IsEncrypted": false; decrypt it with'
+            " `func settings decrypt`"
+        )
+    values = _section(path, document, "Values")
+    connections = _section(path, document, "ConnectionStrings")
+    named = {f"ConnectionStrings__{name}": value for name, value in connections.items()}
+    for name, value in (values | named).items():
+        if not isinstance(value, str):
+            raise StartRefused(f"{path}: the value of {name!r} is not a string")
+        if not environ.get(name):
+            environ[name] = value
+
+
+def load_host_options(script_root: Path, environ: Mapping[str, str]) -> HostOptions:
+    """`host.json` with the `AzureFunctionsJobHost__…` overrides of the environment.
+
+    StartRefused when it is missing, no JSON, not version 2.0, or holds a value of the wrong kind.
+    """
+    path = script_root / "host.json"
+    if not path.exists():
+        raise StartRefused(f"{path} is missing: this is no Functions app")
+    document = _json_object(path)
+    if document.get("version") != "2.0":
+        raise StartRefused(f'{path}: "version" must be "2.0"')
+    for name, value in environ.items():
+        if name.startswith(_OVERRIDE):
+            _override(document, name.removeprefix(_OVERRIDE).split("__"), value)
+    read = _Reader(path, document)
+    return HostOptions(
+        route_prefix=read.text("extensions", "http", "routePrefix", default="api").strip("/"),
+        function_timeout_s=read.timeout("functionTimeout", default=1800.0),
+        service_bus=_service_bus(read),
+        durable=DurableOptions(
+            hub_name=read.text("extensions", "durableTask", "hubName", default="TestHubName"),
+            max_orchestrations=read.count(
+                "extensions", "durableTask", "maxConcurrentOrchestratorFunctions", default=8
+            ),
+            max_activities=read.count(
+                "extensions", "durableTask", "maxConcurrentActivityFunctions", default=16
+            ),
+        ),
+        log_levels=read.texts("logging", "logLevel", default={"default": "Information"}),
+    )
+
+
+def resolve(text: str, environ: Mapping[str, str], *, function: str) -> str:
+    """`text` with each `%NAME%` replaced by that setting. StartRefused naming one that is unset."""
+
+    def value_of(match: re.Match[str]) -> str:
+        value = environ.get(match[1], "")
+        if not value:
+            raise StartRefused(
+                f"function {function!r} refers to the setting %{match[1]}%, which is not set"
+            )
+        return value
+
+    return _REFERENCE.sub(value_of, text)
+
+
+def is_disabled(function: str, environ: Mapping[str, str]) -> bool:
+    """Whether a setting switches `function` off, as `AzureWebJobs.<function>.Disabled` does."""
+    return any(
+        environ.get(f"AzureWebJobs{mark}{function}{mark}Disabled", "").lower() in _TRUE
+        for mark in (".", "_", "__")
+    )
+
+
+class _Reader:
+    """Typed access to a JSON document, with errors that name the path."""
+
+    def __init__(self, path: Path, document: Mapping[str, Any]) -> None:
+        self._path, self._document = path, document
+
+    def _at(self, keys: tuple[str, ...]) -> Any:
+        value: Any = self._document
+        for key in keys:
+            value = _folded(value).get(key.lower()) if isinstance(value, dict) else None
+        return value
+
+    def _refuse(self, keys: tuple[str, ...], wanted: str) -> StartRefused:
+        return StartRefused(f"{self._path}: {'.'.join(keys)} must be {wanted}")
+
+    def text(self, *keys: str, default: str) -> str:
+        value = self._at(keys)
+        if value is None:
+            return default
+        if not isinstance(value, str):
+            raise self._refuse(keys, "a string")
+        return value
+
+    def texts(self, *keys: str, default: Mapping[str, str]) -> Mapping[str, str]:
+        value = self._at(keys)
+        if value is None:
+            return default
+        if not isinstance(value, dict) or not all(isinstance(v, str) for v in value.values()):
+            raise self._refuse(keys, "an object of strings")
+        return dict(value)
+
+    def count(self, *keys: str, default: int, least: int = 1) -> int:
+        value = self._at(keys)
+        if value is None:
+            return default
+        text = str(value)
+        if isinstance(value, bool) or not text.isdigit() or int(text) < least:
+            raise self._refuse(keys, f"a whole number, {least} or more")
+        return int(text)
+
+    def flag(self, *keys: str, default: bool) -> bool:
+        value = self._at(keys)
+        if value is None:
+            return default
+        if str(value).lower() not in {"true", "false"}:
+            raise self._refuse(keys, "true or false")
+        return str(value).lower() == "true"
+
+    def timeout(self, *keys: str, default: float) -> float | None:
+        value = self._at(keys)
+        if value is None:
+            return default
+        if value == "-1":
+            return None
+        span = parse_timespan(value) if isinstance(value, str) else None
+        if span is None or span.total_seconds() <= 0:
+            raise self._refuse(keys, 'a TimeSpan such as "00:05:00", or "-1" for no limit')
+        return span.total_seconds()
+
+
+def _service_bus(read: _Reader) -> ServiceBusOptions:
+    at = ("extensions", "serviceBus")
+    if not read.flag(*at, "autoCompleteMessages", default=True):
+        raise StartRefused(
+            "host.json: extensions.serviceBus.autoCompleteMessages must be true:"
+            " Python functions cannot settle messages themselves"
+        )
+    return ServiceBusOptions(
+        max_concurrent_calls=read.count(*at, "maxConcurrentCalls", default=16),
+        prefetch_count=read.count(*at, "prefetchCount", default=0, least=0),
+        max_lock_renewal_s=read.timeout(*at, "maxAutoLockRenewalDuration", default=300.0) or 0.0,
+    )
+
+
+def _json_object(path: Path) -> dict[str, Any]:
+    try:
+        document = json.loads(path.read_text("utf-8-sig"))
+    except (OSError, ValueError) as error:
+        raise StartRefused(f"{path} cannot be read: {error}") from error
+    if not isinstance(document, dict):
+        raise StartRefused(f"{path} is not a JSON object")
+    return document
+
+
+def _section(path: Path, document: Mapping[str, Any], name: str) -> dict[str, Any]:
+    section = document.get(name) or {}
+    if not isinstance(section, dict):
+        raise StartRefused(f"{path}: {name} is not an object")
+    return section
+
+
+def _folded(value: Mapping[str, Any]) -> dict[str, Any]:
+    return {key.lower(): item for key, item in value.items()}
+
+
+def _override(document: dict[str, Any], keys: list[str], value: str) -> None:
+    """Set the value at `keys`, which .NET configuration compares without regard to case."""
+    for key in keys[:-1]:
+        present = next((name for name in document if name.lower() == key.lower()), key)
+        if not isinstance(document.get(present), dict):
+            document[present] = {}
+        document = document[present]
+    last = keys[-1]
+    document[next((name for name in document if name.lower() == last.lower()), last)] = value

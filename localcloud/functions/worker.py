@@ -1,0 +1,85 @@
+"""Microsoft's worker library in this process: indexes the app and runs its functions."""
+
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import azure_functions_runtime as library
+
+from localcloud.functions.errors import StartRefused
+from localcloud.functions.protos import (
+    PROTOS,
+    InvocationRequest,
+    InvocationResponse,
+    StatusResult,
+    envelope,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Indexed:
+    """A function as the worker found it. Bindings are the raw JSON objects of the metadata."""
+
+    name: str
+    function_id: str
+    bindings: tuple[Mapping[str, Any], ...]
+    has_retry_policy: bool
+
+
+async def index(script_root: Path) -> list[Indexed]:
+    """Import `function_app.py` of `script_root` and list its functions in the worker's order.
+
+    StartRefused with the worker's own message when the app cannot be imported or is invalid.
+    The library keeps the app in globals: one app per process, and no reload.
+    """
+    if not (script_root / "function_app.py").exists():
+        raise StartRefused(f"{script_root} holds no function_app.py")
+    sys.path.insert(0, str(script_root))
+    library.start_threadpool_executor()
+    answer = await library.worker_init_request(
+        envelope(
+            "worker_init_request",
+            {"host": "127.0.0.1", "protos": PROTOS},
+            capabilities={},
+            function_app_directory=str(script_root),
+        )
+    )
+    if answer.result.status != StatusResult.Success:
+        failure = answer.result.exception
+        raise StartRefused(
+            f"the app cannot be indexed: {failure.message}\n{failure.stack_trace.rstrip()}"
+        )
+    if "HttpUri" in answer.capabilities:
+        raise StartRefused(
+            "the app uses the fastapi extension (HTTP streams), which is not offered"
+        )
+    listing = await library.functions_metadata_request(envelope("functions_metadata_request"))
+    return [
+        Indexed(
+            name=found.name,
+            function_id=found.function_id,
+            bindings=tuple(json.loads(text) for text in found.raw_bindings),
+            has_retry_policy=found.retry_options is not None,
+        )
+        for found in listing.function_metadata_results or ()
+    ]
+
+
+async def invoke(request: InvocationRequest) -> InvocationResponse:
+    """Run one function. Its exceptions are in the answer; SystemExit and the like are raised."""
+    answer: InvocationResponse = await library.invocation_request(request)
+    return answer
+
+
+def invocation_in_thread() -> str | None:
+    """The invocation id that this thread of the worker's pool is busy with, if any."""
+    running: str | None = library.invocation_id_cv.get()
+    return running
+
+
+def stop() -> None:
+    """Release the thread pool; waits for the threads."""
+    library.stop_threadpool_executor()
