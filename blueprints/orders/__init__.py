@@ -1,0 +1,1 @@
+"""Orders: taking them, following them, moving them on, calling them off."""

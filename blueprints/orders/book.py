@@ -1,0 +1,34 @@
+"""What the other slices and the saga's steps may know of an order."""
+
+from uuid import UUID
+
+from blueprints.orders import repository
+from blueprints.orders.models import Fulfilment
+from shared.db import Database
+
+
+class OrderBook:
+    """The orders as far as their fulfilment goes."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def fulfilment(self, order_id: UUID) -> Fulfilment | None:
+        """The order as it is now; None if there is none."""
+        async with self._database.reading() as tx:
+            return await repository.fulfilment(tx, order_id)
+
+
+def refusal(order: Fulfilment | None) -> str | None:
+    """Why no step forward may be taken for the order; None if one may.
+
+    A cancellation asked for after the fulfilment was over is another saga's work: the fulfilment
+    that meets it is a straggler and must leave it alone, hence `order_cancelling`.
+    """
+    if order is None:
+        return "order_unknown"
+    if order.cancel_requested:
+        return "cancel_requested"
+    if order.status != "placed":
+        return f"order_{order.status}"
+    return None

@@ -1,0 +1,68 @@
+"""Calling an order off: the intent is written down first, the saga does the rest."""
+
+from typing import Protocol
+from uuid import UUID
+
+from blueprints.orders import moves_repository, repository
+from blueprints.orders.models import CANCELLABLE, Order, OrderNotCancellable
+from blueprints.orders.moves_repository import Actor
+from shared import outbox
+from shared.auth import Caller
+from shared.db import Database
+from shared.problem import NotFound
+
+
+class Dispatcher(Protocol):
+    """Sends events that have been committed."""
+
+    async def dispatch(self, *aggregate_ids: UUID) -> None:
+        """Send what waits for these aggregates. Never raises."""
+        ...
+
+
+class Cancelling:
+    """Requests to cancel."""
+
+    def __init__(self, database: Database, dispatcher: Dispatcher) -> None:
+        self._database, self._dispatcher = database, dispatcher
+
+    async def request(self, caller: Caller, order_id: UUID, reason: str) -> Order:
+        """The order, now `cancelling`; or as it is, if it was called off before.
+
+        The status itself is the intent: from the commit on no step of the saga goes forward,
+        whether the saga has begun or not. Raises NotFound (also for a client who asks for
+        another's order), OrderNotCancellable once the goods are on their way.
+        """
+        async with self._database.transaction() as tx:
+            order = await moves_repository.locked(tx, order_id)
+            if order is None or (caller.is_client and order.customer_id != caller.id):
+                raise NotFound("there is no such order")
+            if order.status not in {*CANCELLABLE, "cancelling", "cancelled"}:
+                raise OrderNotCancellable(f"an order that is {order.status} cannot be cancelled")
+            if order.status in CANCELLABLE:
+                await moves_repository.intend_to_cancel(
+                    tx, order_id, from_status=order.status, by=caller.id, note=reason
+                )
+                await moves_repository.move(
+                    tx,
+                    order_id,
+                    from_status=order.status,
+                    to_status="cancelling",
+                    actor=Actor("client" if caller.is_client else "employee", caller.id),
+                    reason=reason,
+                )
+                await outbox.append(
+                    tx,
+                    topic="order-events",
+                    type_="order.cancel_requested.v1",
+                    aggregate_id=order_id,
+                    data={
+                        "order_id": str(order_id),
+                        "customer_id": str(order.customer_id),
+                        "cancelled_from": order.status,
+                    },
+                )
+            current = await repository.by_id(tx, order_id)
+        await self._dispatcher.dispatch(order_id)
+        assert current is not None, "orders are never deleted"
+        return current

@@ -1,0 +1,163 @@
+"""HTTP of orders: clients their own, employees all."""
+
+import azure.functions as func
+
+from blueprints.orders.cancelling import Cancelling
+from blueprints.orders.models import (
+    CancelQuery,
+    CardNumberRefused,
+    CountryNotServed,
+    CurrencyNotSold,
+    CustomerInactive,
+    CustomerUnregistered,
+    IllegalStatusMove,
+    MoveOrder,
+    Order,
+    OrderNotCancellable,
+    OrderQuery,
+    OrderSummary,
+    PlaceOrder,
+    Timeline,
+    UnknownProduct,
+)
+from blueprints.orders.placing import Placing
+from blueprints.orders.service import OrderService
+from blueprints.orders.timeline import OrderTimeline
+from shared.auth import ADMIN, CUSTOMER_SERVICE, EMPLOYEES, ORDER_MANAGER, access
+from shared.http import Api, Call, Page, Reply, etag_of, version_of
+from shared.problem import EtagMismatch, IdempotencyKeyReused, InvalidCursor, NotFound
+
+SCOPE = "orders.readwrite"
+BUYERS = access(clients=SCOPE, employees=(CUSTOMER_SERVICE,))
+READERS = access(clients=SCOPE, employees=EMPLOYEES)
+MOVERS = access(employees=(ORDER_MANAGER, ADMIN))
+
+
+def _location(order: Order) -> str:
+    return f"/api/v1/orders/{order.id}"
+
+
+def blueprint(
+    api: Api,
+    placing: Placing,
+    orders: OrderService,
+    cancelling: Cancelling,
+    timeline: OrderTimeline,
+) -> func.Blueprint:
+    """The HTTP functions of orders."""
+    bp = func.Blueprint()
+
+    @bp.route(route="v1/orders", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
+    @api.operation(
+        access=BUYERS,
+        body=PlaceOrder,
+        returns=Order,
+        status=201,
+        idempotency_key=True,
+        raises=(
+            UnknownProduct,
+            CurrencyNotSold,
+            CustomerInactive,
+            CustomerUnregistered,
+            CountryNotServed,
+            CardNumberRefused,
+            IdempotencyKeyReused,
+        ),
+    )
+    async def place_order(call: Call[PlaceOrder, None]) -> Reply[Order]:
+        """Place an order.
+
+        Prices, tax and address are those of now and stay as they are. Stock, payment and shipment
+        follow: watch the order's status. Sending the same Idempotency-Key and body again returns
+        the same order.
+        """
+        order = await placing.place(call.caller, call.body, call.idempotency)
+        return Reply(order, etag=etag_of(order.version), location=_location(order))
+
+    @bp.route(route="v1/orders", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+    @api.operation(
+        access=READERS,
+        query=OrderQuery,
+        returns=Page[OrderSummary],
+        raises=(NotFound, InvalidCursor),
+    )
+    async def list_orders(call: Call[None, OrderQuery]) -> Page[OrderSummary]:
+        """List orders, newest first: clients see their own, employees all."""
+        return await orders.list(call.caller, call.query)
+
+    @bp.route(
+        route="v1/customers/{customer_id:guid}/orders",
+        methods=["GET"],
+        auth_level=func.AuthLevel.ANONYMOUS,
+    )
+    @api.operation(
+        access=READERS,
+        query=OrderQuery,
+        returns=Page[OrderSummary],
+        raises=(NotFound, InvalidCursor),
+    )
+    async def list_customer_orders(call: Call[None, OrderQuery]) -> Page[OrderSummary]:
+        """List one customer's orders, newest first."""
+        return await orders.list(call.caller, call.query, of_customer=call.uuid("customer_id"))
+
+    @bp.route(
+        route="v1/orders/{order_id:guid}", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS
+    )
+    @api.operation(access=READERS, returns=Order, raises=(NotFound,))
+    async def get_order(call: Call[None, None]) -> Reply[Order]:
+        """Get an order. The ETag names its version."""
+        order = await orders.get(call.caller, call.uuid("order_id"))
+        return Reply(order, etag=etag_of(order.version))
+
+    @bp.route(
+        route="v1/orders/{order_id:guid}/status",
+        methods=["PUT"],
+        auth_level=func.AuthLevel.ANONYMOUS,
+    )
+    @api.operation(
+        access=MOVERS,
+        body=MoveOrder,
+        returns=Order,
+        if_match=True,
+        raises=(NotFound, EtagMismatch, IllegalStatusMove),
+    )
+    async def move_order(call: Call[MoveOrder, None]) -> Reply[Order]:
+        """Move an order on: confirmed → shipped → delivered → returned.
+
+        All other moves belong to the fulfilment and to cancellation.
+        """
+        order = await orders.move(
+            call.caller, call.uuid("order_id"), call.body, version_of(call.if_match)
+        )
+        return Reply(order, etag=etag_of(order.version))
+
+    @bp.route(
+        route="v1/orders/{order_id:guid}", methods=["DELETE"], auth_level=func.AuthLevel.ANONYMOUS
+    )
+    @api.operation(
+        access=READERS,
+        query=CancelQuery,
+        returns=Order,
+        status=202,
+        raises=(NotFound, OrderNotCancellable),
+    )
+    async def cancel_order_request(call: Call[None, CancelQuery]) -> Reply[Order]:
+        """Call an order off before it is shipped.
+
+        The request is accepted at once; stock, money and shipment are given back one after the
+        other, and the order is `cancelled` when all of that is done. Repeating it changes nothing.
+        """
+        order = await cancelling.request(call.caller, call.uuid("order_id"), call.query.reason)
+        return Reply(order, etag=etag_of(order.version), location=_location(order))
+
+    @bp.route(
+        route="v1/orders/{order_id:guid}/timeline",
+        methods=["GET"],
+        auth_level=func.AuthLevel.ANONYMOUS,
+    )
+    @api.operation(access=READERS, returns=Timeline, raises=(NotFound,))
+    async def get_order_timeline(call: Call[None, None]) -> Timeline:
+        """Everything that happened to an order, oldest first."""
+        return await timeline.of(call.caller, call.uuid("order_id"))
+
+    return bp

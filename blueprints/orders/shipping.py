@@ -1,0 +1,112 @@
+"""The saga's steps at the shipping provider: book the shipment, or see that there is none."""
+
+from datetime import UTC, datetime
+from typing import Protocol
+from uuid import UUID
+
+from blueprints.orders import repository, shipments_repository
+from blueprints.orders.book import refusal
+from blueprints.orders.models import (
+    AddressNotServed,
+    Booking,
+    Parcel,
+    ShipmentUnstoppable,
+    StepResult,
+)
+from blueprints.orders.shipments_repository import Shipment
+from shared.db import Database
+
+CANCELLED = "shipment_cancelled"
+
+
+class Provider(Protocol):
+    """The shipping provider."""
+
+    async def book(self, parcel: Parcel, *, key: str) -> Booking:
+        """The shipment booked under `key`, the same however often. Raises AddressNotServed."""
+        ...
+
+    async def cancel(self, provider_id: str, *, key: str) -> None:
+        """Nothing will be delivered. Raises ShipmentUnstoppable."""
+        ...
+
+
+class Shipping:
+    """One shipment per order, whatever crashes.
+
+    The intent is written before the provider is asked and the outcome after it. A lost answer is
+    resolved by asking again under the same key: that waits for a call still in flight, where a
+    look-up would miss it.
+    """
+
+    def __init__(self, database: Database, provider: Provider) -> None:
+        self._database, self._provider = database, provider
+
+    async def book(self, order_id: UUID) -> StepResult:
+        """Book the order's shipment. Refusals: address_not_served, cancel_requested,
+        shipment_cancelled, order_<status>, order_unknown. Raises ShippingFault; try again.
+        """
+        async with self._database.transaction() as tx:
+            if (code := refusal(await repository.fulfilment(tx, order_id))) is not None:
+                return {"refused": code}
+            shipment = await shipments_repository.intend_to_book(tx, order_id)
+            parcel = await shipments_repository.parcel(tx, order_id)
+        if shipment.status != "booking":
+            return _booked(shipment)
+        assert parcel is not None, "the order was there a moment ago"
+        try:
+            booking = await self._provider.book(parcel, key=_book_key(order_id))
+        except AddressNotServed:
+            booking = None
+        async with self._database.transaction() as tx:
+            if booking is None:
+                await shipments_repository.note_refused(tx, order_id, "address_not_served")
+            else:
+                await shipments_repository.note_booked(tx, order_id, booking)
+            noted = await shipments_repository.of_order(tx, order_id)
+        assert noted is not None, "shipments are never deleted"
+        return _booked(noted)
+
+    async def cancel(self, order_id: UUID) -> StepResult:
+        """See to it that nothing is delivered; done at once if nothing was booked.
+
+        Refusals: shipment_unstoppable. Raises ShippingFault; try again.
+        """
+        async with self._database.transaction() as tx:
+            parcel = await shipments_repository.parcel(tx, order_id)
+            if parcel is None:
+                return {}
+            shipment = await shipments_repository.intend_to_cancel(tx, order_id)
+        if shipment.status != "cancelling":
+            return {}
+        resolved, booked_at = None, None
+        provider_id = shipment.provider_id
+        try:
+            if provider_id is None:
+                resolved, booked_at = (
+                    await self._provider.book(parcel, key=_book_key(order_id)),
+                    datetime.now(UTC),
+                )
+                provider_id = resolved.provider_id
+            await self._provider.cancel(provider_id, key=f"{order_id}:cancel_shipment")
+        except AddressNotServed:
+            pass  # the lost answer was a refusal: there is nothing to cancel
+        except ShipmentUnstoppable:
+            return {"refused": "shipment_unstoppable"}
+        async with self._database.transaction() as tx:
+            await shipments_repository.note_cancelled(tx, order_id, resolved, booked_at)
+        return {}
+
+
+def _book_key(order_id: UUID) -> str:
+    return f"{order_id}:book_shipment"
+
+
+def _booked(shipment: Shipment) -> StepResult:
+    if shipment.status == "booked":
+        return {}
+    if shipment.status == "refused":
+        assert shipment.refusal is not None, "a CHECK says so"
+        return {"refused": shipment.refusal}
+    # A twin of this step has stalled long enough for the saga to move on: it must not book now.
+    return {"refused": CANCELLED}

@@ -1,0 +1,1 @@
+"""Payments: the customer's money, from authorisation to refund, and the gateway that holds it."""
