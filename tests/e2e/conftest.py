@@ -1,1 +1,38 @@
 """One local cloud for the whole test session, and everything a test needs to use and disturb it."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from localcloud.cloud import LocalCloud
+from tests.rig.platform import Platform, opened
+
+HURRIED = {
+    "PARTNER_TIMEOUT_S": "2",
+    "CONFIRMATION_WINDOW_S": "8",
+    "OUTBOX_RELAY_SCHEDULE": "* * * * * *",
+    "PAYMENT_RECONCILE_SCHEDULE": "*/2 * * * * *",
+}
+"""Settings of the deployed application that make tests quick; everything else is as it ships."""
+
+
+@pytest.fixture(scope="session")
+async def running_platform(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> AsyncIterator[Platform]:
+    cloud = LocalCloud(tmp_path_factory.mktemp("cloud") / "state", port_base=0, settings=HURRIED)
+    await asyncio.to_thread(cloud.start)
+    try:
+        async with opened(cloud) as platform:
+            yield platform
+    finally:
+        await asyncio.to_thread(cloud.erase)
+
+
+@pytest.fixture
+async def platform(running_platform: Platform) -> AsyncIterator[Platform]:
+    """The running platform, its partners well behaved at the start and the end of the test."""
+    await running_platform.reset_partners()
+    yield running_platform
+    await running_platform.reset_partners()

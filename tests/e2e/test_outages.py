@@ -1,4 +1,4 @@
-"""Partners and parts that are down, slow, or fail after their effect: nothing is lost or doubled."""
+"""Partners and parts that are down, slow, or fail after their effect: nothing lost or doubled."""
 
 import pytest
 

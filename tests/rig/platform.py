@@ -40,11 +40,11 @@ class Platform:
 
     @property
     def database_url(self) -> str:
-        return self.cloud.environment["PG_URL"]
+        return self.cloud.database_url("platform")
 
     @property
     def durable_url(self) -> str:
-        return self.cloud.environment["LOCALCLOUD_DURABLE_PG_URL"]
+        return self.cloud.database_url("durable")
 
     def product(self) -> str:
         """The id of a product in stock, another one each time, so that tests stay apart."""
@@ -91,7 +91,7 @@ async def opened(cloud: LocalCloud) -> AsyncIterator[Platform]:
         shop = await stack.enter_async_context(
             Shop(api=f"{cloud.url('functions')}/api/v1", identity=cloud.url("identity"))
         )
-        db = await stack.enter_async_context(connected(cloud.environment["PG_URL"]))
+        db = await stack.enter_async_context(connected(cloud.database_url("platform")))
         partners = {
             name: Partner(
                 name,

@@ -1,0 +1,48 @@
+"""The bench's table on the terminal."""
+
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+
+def show(report: dict[str, Any]) -> None:
+    """Print the machine, then a line per measurement."""
+    out = Console(highlight=False)
+    machine = report["machine"]
+    out.print(
+        f"\n{machine['before']['cores']} cores, Python {machine['before']['python']}, load before"
+        f" {machine['before']['load']}, after {machine['after']['load']}"
+    )
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("what", "clients", "per second", "p50 ms", "p95 ms", "p99 ms", "failures"):
+        table.add_column(heading, justify="left" if heading == "what" else "right")
+    results = report["results"]
+    for name, row in results.items():
+        if isinstance(row, dict) and "clients" in row:
+            table.add_row(
+                name.replace("_", " "),
+                str(row["clients"]),
+                f"{row['per_second']:.1f}",
+                *(f"{row[key]:.1f}" for key in ("p50_ms", "p95_ms", "p99_ms")),
+                str(row["failures"]),
+            )
+    out.print(table)
+    confirmed = results["confirmed"]
+    for title, rate, row in (
+        ("orders confirmed", confirmed["per_second"], confirmed["at_saturation"]),
+        ("… at half that rate", confirmed["at_half"]["per_second"], confirmed["at_half"]),
+    ):
+        out.print(
+            f"{title}: {rate:.1f} per second, placement to confirmed"
+            f" p50 {row['p50_ms']:.0f} ms, p95 {row['p95_ms']:.0f} ms, p99 {row['p99_ms']:.0f} ms"
+        )
+    out.print(
+        f"placing is {results['order_place_to_raw_sql']:.2f} of the same rows as plain SQL"
+        " (8 clients each)"
+    )
+    cold, cloud = report["import_function_app"], report["local_cloud"]
+    out.print(
+        f"import of function_app: median {cold['median_s']:.2f} s, fastest {cold['fastest_s']:.2f} s"
+    )
+    out.print(f"local cloud: started in {cloud['started_s']} s, {cloud['memory_mib']} MiB resident")
