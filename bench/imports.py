@@ -12,7 +12,7 @@ _PROBE = "import time; t = time.perf_counter(); import function_app; print(time.
 
 
 def import_seconds(settings: Mapping[str, str], *, runs: int = 5) -> dict[str, float]:
-    """Median and fastest of `runs` imports, in seconds. CalledProcessError if it does not import."""
+    """Median and fastest of `runs` imports, in seconds. CalledProcessError if one fails."""
     times = []
     for _ in range(runs):
         done = subprocess.run(  # noqa: S603 - our own interpreter and source

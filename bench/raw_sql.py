@@ -48,7 +48,8 @@ STATEMENTS: tuple[tuple[str, str], ...] = (
             order_id, line_no, product_id, sku, name, quantity, unit_net, tax_class, tax_rate_bp,
             unit_weight_g, net, tax, gross
         ) VALUES (
-            %(id)s, 1, %(product_id)s, 'BENCH', 'One product', 1, 1000, 'zero', 0, 250, 1000, 0, 1000
+            %(id)s, 1, %(product_id)s, 'BENCH', 'One product', 1, 1000, 'zero', 0, 250,
+            1000, 0, 1000
         )
         """,
     ),

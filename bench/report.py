@@ -43,6 +43,7 @@ def show(report: dict[str, Any]) -> None:
     )
     cold, cloud = report["import_function_app"], report["local_cloud"]
     out.print(
-        f"import of function_app: median {cold['median_s']:.2f} s, fastest {cold['fastest_s']:.2f} s"
+        f"import of function_app: median {cold['median_s']:.2f} s,"
+        f" fastest {cold['fastest_s']:.2f} s"
     )
     out.print(f"local cloud: started in {cloud['started_s']} s, {cloud['memory_mib']} MiB resident")
