@@ -3,6 +3,7 @@
 from shared.http.api import Api, Operation
 from shared.http.call import Call, Reply
 from shared.http.content import Body, Page, Query
+from shared.http.routing import Route
 from shared.http.tags import decode_cursor, encode_cursor, etag_of, version_of
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "Page",
     "Query",
     "Reply",
+    "Route",
     "decode_cursor",
     "encode_cursor",
     "etag_of",

@@ -5,20 +5,23 @@ import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from types import FunctionType
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 import azure.functions as func
 from pydantic import BaseModel, TypeAdapter
 
 from shared import db, telemetry
-from shared.auth import ANONYMOUS, Access, Authenticator, Caller
+from shared.auth import ANONYMOUS, Access, Caller
 from shared.http import content
 from shared.http.call import Call, Reply
+from shared.http.routing import PathIndex, Route, routes_of
 from shared.idempotency import IdempotencyKey, fingerprint
 from shared.problem import (
     EtagRequired,
     IdempotencyKeyRequired,
     InternalError,
+    MethodNotAllowed,
+    NotFound,
     Problem,
     ServiceUnavailable,
 )
@@ -50,12 +53,41 @@ class Operation:
     if_match: bool
 
 
+class Authenticates(Protocol):
+    """Tells who calls; shared.auth.Authenticator does."""
+
+    async def authenticate(self, authorization: str | None) -> Caller:
+        """The caller by the Authorization header, or a Problem."""
+        ...
+
+
 class Api:
     """The operations of one function app, by function name in `registry`."""
 
-    def __init__(self, authenticator: Authenticator) -> None:
+    def __init__(self, authenticator: Authenticates) -> None:
         self._authenticator = authenticator
+        self._app: func.FunctionApp | None = None
+        self._paths: PathIndex | None = None
         self.registry: dict[str, Operation] = {}
+
+    def serves(self, app: func.FunctionApp) -> None:
+        """Take the routes from `app`; call it once every blueprint is registered."""
+        self._app, self._paths = app, None
+
+    def routes(self) -> list[Route]:
+        """The app's HTTP functions by name; a route's name is its operation's in `registry`."""
+        return [] if self._app is None else routes_of(self._app)
+
+    def unmatched(self, req: func.HttpRequest, path: str) -> func.HttpResponse:
+        """The answer where no function fits: 405 if the path has other methods, else 404."""
+        if self._paths is None:
+            self._paths = PathIndex(self.routes())
+        with telemetry.correlation(req.headers.get("x-correlation-id")) as correlation_id:
+            allowed = self._paths.methods_at(path.strip("/"))
+            if allowed:
+                detail = f"the path does not take {req.method}"
+                return refusal(MethodNotAllowed(detail, allowed), correlation_id)
+            return refusal(NotFound("there is nothing at this path"), correlation_id)
 
     def operation(
         self,

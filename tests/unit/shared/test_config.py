@@ -1,0 +1,84 @@
+"""Settings from the environment."""
+
+import pytest
+from pydantic import ValidationError
+
+from shared.config import Settings
+
+ENVIRONMENT = {
+    "PG_URL": "postgresql://platform:secret@127.0.0.1:5433/platform",
+    "REDIS_URL": "redis://127.0.0.1:6380/0",
+    "ServiceBusConnection": "Endpoint=sb://127.0.0.1;SharedAccessKeyName=n;SharedAccessKey=secret",
+    "AUTH_CLIENTS_ISSUER": "http://127.0.0.1:7080/c/v2.0",
+    "AUTH_CLIENTS_AUDIENCE": "clients-api",
+    "AUTH_CLIENTS_JWKS_URL": "http://127.0.0.1:7080/c/keys",
+    "AUTH_EMPLOYEES_ISSUER": "http://127.0.0.1:7080/e/v2.0",
+    "AUTH_EMPLOYEES_AUDIENCE": "employees-api",
+    "AUTH_EMPLOYEES_JWKS_URL": "http://127.0.0.1:7080/e/keys",
+    "ERP_WSDL_URL": "http://127.0.0.1:7090/erp?wsdl",
+    "PAYMENT_GATEWAY_URL": "http://127.0.0.1:7091",
+    "PAYMENT_GATEWAY_TOKEN_URL": "http://127.0.0.1:7080/token",
+    "PAYMENT_GATEWAY_CLIENT_ID": "payment-client",
+    "PAYMENT_GATEWAY_CLIENT_SECRET": "secret",
+    "SHIPPING_URL": "http://127.0.0.1:7092",
+    "SHIPPING_API_KEY": "secret",
+    "ERP_SYNC_SCHEDULE": "0 0 * * * *",
+    "OUTBOX_RELAY_SCHEDULE": "*/5 * * * * *",
+    "RESERVATION_EXPIRY_SCHEDULE": "0 * * * * *",
+    "PAYMENT_RECONCILE_SCHEDULE": "0 * * * * *",
+}
+
+
+def test_settings_come_from_the_environment() -> None:
+    settings = Settings.from_environment(ENVIRONMENT | {"PG_POOL_MAX": "7", "PG_PREPARE": "false"})
+    assert (settings.pg_pool_max, settings.pg_prepare) == (7, False)
+    assert settings.pg_url.get_secret_value() == ENVIRONMENT["PG_URL"]
+    assert settings.service_bus_connection is not None
+    assert settings.service_bus_connection.get_secret_value() == ENVIRONMENT["ServiceBusConnection"]
+
+
+def test_what_is_not_set_has_the_documented_default() -> None:
+    settings = Settings.from_environment(ENVIRONMENT | {"PARTNER_TIMEOUT_S": ""})
+    assert settings.model_dump(exclude_unset=False, include=set(Settings.model_fields) - SET) == {
+        "pg_pool_max": 10,
+        "pg_prepare": True,
+        "service_bus_namespace": None,
+        "service_bus_client_id": None,
+        "payment_gateway_scope": "api://payment-gateway/.default",
+        "partner_timeout_s": 5.0,
+        "reservation_ttl_s": 3600.0,
+        "confirmation_window_s": 900.0,
+        "order_currency": "EUR",
+    }
+
+
+SET = {name.lower() for name in ENVIRONMENT} | {"service_bus_connection"}
+
+
+def test_a_namespace_takes_the_place_of_a_connection_string() -> None:
+    without = {name: v for name, v in ENVIRONMENT.items() if name != "ServiceBusConnection"}
+    settings = Settings.from_environment(
+        without
+        | {
+            "ServiceBusConnection__fullyQualifiedNamespace": "shop.servicebus.windows.net",
+            "ServiceBusConnection__clientId": "55555555-5555-4555-8555-555555555555",
+        }
+    )
+    assert settings.service_bus_connection is None
+    assert settings.service_bus_namespace == "shop.servicebus.windows.net"
+    assert settings.service_bus_client_id == "55555555-5555-4555-8555-555555555555"
+
+
+def test_a_missing_setting_is_named() -> None:
+    without = {name: value for name, value in ENVIRONMENT.items() if name != "PG_URL"}
+    with pytest.raises(ValidationError) as refused:
+        Settings.from_environment(without)
+    assert [error["loc"] for error in refused.value.errors()] == [("pg_url",)]
+
+
+def test_secrets_do_not_print() -> None:
+    settings = Settings.from_environment(ENVIRONMENT)
+    assert "secret" not in repr(settings).replace("client_secret", "").replace("SecretStr", "")
+    with pytest.raises(ValidationError) as refused:
+        Settings.from_environment(ENVIRONMENT | {"PG_POOL_MAX": "topsecret"})
+    assert "topsecret" not in str(refused.value)
