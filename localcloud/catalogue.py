@@ -32,29 +32,31 @@ def sign_in(client: httpx.Client, identity: str, person: str) -> str:
 
 
 def load_when_empty(functions: str, identity: str) -> str:
-    """Start an ERP synchronisation unless there are products, and wait for its end.
+    """Synchronise with the ERP unless that was ever done, and wait for the end of the run.
 
-    Returns what was done. CatalogueError when the run fails or takes too long.
+    Returns what was done. A run that a stop cut off is taken up again. CatalogueError when the run
+    fails or takes too long.
     """
+    runs = f"{functions}/api/v1/products/erp-sync"
     with httpx.Client(timeout=30, trust_env=False) as client:
-        token = sign_in(client, identity, "ada")
-        client.headers["Authorization"] = f"Bearer {token}"
-        products = f"{functions}/api/v1/products"
-        if _json(client.get(products, params={"limit": 1}))["items"]:
-            return "already loaded"
-        started = _json(client.post(f"{products}/erp-sync", headers={"Idempotency-Key": "demo"}))
-        return _await_end(client, f"{products}/erp-sync", started["id"])
+        try:
+            client.headers["Authorization"] = f"Bearer {sign_in(client, identity, 'ada')}"
+            if any(run["status"] == "succeeded" for run in _json(client.get(runs))["items"]):
+                return "already loaded"
+            run = _json(client.post(runs))
+            return _await_end(client, f"{runs}/{run['id']}")
+        except httpx.TransportError as broken:
+            raise CatalogueError(f"the platform does not answer: {broken}") from broken
 
 
-def _await_end(client: httpx.Client, runs: str, run_id: str) -> str:
+def _await_end(client: httpx.Client, address: str) -> str:
     deadline = time.monotonic() + WAIT_S
     while time.monotonic() < deadline:
-        items = _json(client.get(runs))["items"]
-        run = next((item for item in items if item["id"] == run_id), None)
-        if run and run["status"] == "succeeded":
-            return "loaded"
-        if run and run["status"] == "failed":
-            raise CatalogueError(f"the ERP synchronisation failed: {run}")
+        run = _json(client.get(address))
+        if run["status"] == "succeeded":
+            return f"loaded {run['created']} products"
+        if run["status"] == "failed":
+            raise CatalogueError(f"the ERP synchronisation failed: {run['failure']}")
         time.sleep(_POLL_S)
     raise CatalogueError(f"the ERP synchronisation did not end within {WAIT_S:g} s")
 

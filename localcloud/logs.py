@@ -50,22 +50,38 @@ def last_lines(file: Path, count: int) -> list[str]:
 
 
 def follow(files: Sequence[Path]) -> Iterator[tuple[Path, str]]:
-    """Every line written from now on, with its file, until the caller stops asking."""
-    positions = {file: _size(file) for file in files}
-    unfinished = dict.fromkeys(files, "")
+    """Every line written after this call, with its file, for as long as the caller asks."""
+    return _new_lines([_Tail(file) for file in files])
+
+
+class _Tail:
+    """One file's lines from a position on."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        self._position = _size(file)
+        self._unfinished = ""
+
+    def read(self) -> list[str]:
+        """The lines that were completed since the last call."""
+        size = _size(self.file)
+        if size < self._position:  # rotated
+            self._position = 0
+        if size == self._position:
+            return []
+        with self.file.open(errors="replace") as reader:
+            reader.seek(self._position)
+            text = self._unfinished + reader.read()
+            self._position = reader.tell()
+        *lines, self._unfinished = text.split("\n")
+        return lines
+
+
+def _new_lines(tails: Sequence[_Tail]) -> Iterator[tuple[Path, str]]:
     while True:
-        for file in files:
-            if _size(file) < positions[file]:  # rotated or reset
-                positions[file] = 0
-            if _size(file) == positions[file]:
-                continue
-            with file.open(errors="replace") as reader:
-                reader.seek(positions[file])
-                text = unfinished[file] + reader.read()
-                positions[file] = reader.tell()
-            *lines, unfinished[file] = text.split("\n")
-            for line in lines:
-                yield file, line
+        for tail in tails:
+            for line in tail.read():
+                yield tail.file, line
         time.sleep(_POLL_S)
 
 

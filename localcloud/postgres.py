@@ -48,11 +48,10 @@ class PostgresError(Exception):
 
 @dataclass(frozen=True)
 class Place:
-    """Where the server's programs and data lie; `private` when that is not the state folder."""
+    """Where the server's programs and data lie."""
 
     programs: Path
     folder: Path
-    private: bool = False
 
     @property
     def data(self) -> Path:
@@ -85,8 +84,8 @@ def command(state: StateFolder, port: int) -> list[str]:
 
 def note(state: StateFolder) -> str:
     """What `status` says about an unusual place of the data, else empty."""
-    place = _place(state)
-    return f"data in {place.folder}: {ORDINARY_USER} cannot enter the state folder" * place.private
+    recorded = _recorded_folder(state)
+    return f"data in {recorded}: {ORDINARY_USER} cannot enter the state folder" if recorded else ""
 
 
 def remove_private_folder(state: StateFolder) -> None:
@@ -130,11 +129,13 @@ def _place(state: StateFolder) -> Place:
         usual.folder.mkdir(mode=0o700, exist_ok=True)
         return usual
     recorded = _recorded_folder(state)
+    if recorded and recorded.is_dir():
+        return Place(_reachable_programs(installed, recorded), recorded)
     if recorded:
-        return Place(_reachable_programs(installed, recorded), recorded, private=True)
+        log.warning("%s is gone, and the database with it: starting an empty one", recorded)
     usual.folder.mkdir(mode=0o700, exist_ok=True)
     _give(usual.folder)
-    if _permits(["test", "-w", str(usual.folder)]) and _permits(_version(installed)):
+    if _permits(["test", "-w", str(usual.folder)]) and _runs(installed):
         return usual
     return _private_place(state, installed)
 
@@ -148,29 +149,34 @@ def _private_place(state: StateFolder, installed: Path) -> Place:
     log.warning(
         "the user %s cannot enter %s: the database lives in %s", ORDINARY_USER, state.path, folder
     )
-    return Place(_reachable_programs(installed, folder), folder, private=True)
+    return Place(_reachable_programs(installed, folder), folder)
 
 
 def _recorded_folder(state: StateFolder) -> Path | None:
-    with contextlib.suppress(OSError, ValueError, KeyError):
-        folder = Path(json.loads((state.path / "postgres.json").read_text())["folder"])
-        if folder.is_dir():
-            return folder
-        log.warning("%s is gone, and the database with it: starting with an empty one", folder)
-        (state.path / "postgres.json").unlink()
-    return None
+    try:
+        return Path(json.loads((state.path / "postgres.json").read_text())["folder"])
+    except FileNotFoundError:
+        return None
 
 
 def _reachable_programs(installed: Path, folder: Path) -> Path:
-    if _permits(_version(installed)):
+    """The programs where they are, or a copy if the server's user cannot run them there."""
+    if _runs(installed):
         return installed
     copy = folder / "programs"
+    # The programs find their libraries beside the package, by a path relative to their own.
+    package = installed.resolve().parent
+    programs = copy / package.name / "pginstall"
     if not copy.exists():
         scratch = folder / "programs.part"
         shutil.rmtree(scratch, ignore_errors=True)
-        shutil.copytree(installed, scratch, symlinks=True, ignore=shutil.ignore_patterns("include"))
+        for source in (package, package.with_name(f"{package.name}.libs")):
+            if source.is_dir():
+                shutil.copytree(source, scratch / source.name, symlinks=True)
         scratch.rename(copy)
-    return copy
+    if not _runs(programs):
+        raise PostgresError(f"{ORDINARY_USER} can run {programs} no more than {installed}")
+    return programs
 
 
 def _installed() -> Path:
@@ -180,8 +186,9 @@ def _installed() -> Path:
     return Path(package.origin).parent / "pginstall"
 
 
-def _version(programs: Path) -> list[str]:
-    return [str(programs / "bin" / "postgres"), "--version"]
+def _runs(programs: Path) -> bool:
+    tools = (str(programs / "bin" / name) for name in ("postgres", "initdb"))
+    return all(_permits([tool, "--version"]) for tool in tools)
 
 
 def _permits(arguments: list[str]) -> bool:

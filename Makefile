@@ -1,0 +1,50 @@
+# `make` lists the targets: the text after `##`.
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+PYTHON := .venv/bin/python
+
+.PHONY: help setup run test check format demo bench lock package status reset clean
+
+help: ## List these targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
+
+setup: ## Find Python 3.13 and install everything into .venv (quick when nothing changed)
+	@scripts/setup
+
+run: setup ## Start the whole platform here; Ctrl-C stops it, the data survives
+	@exec $(PYTHON) -m localcloud up $(ARGS)
+
+demo: setup ## Place three real orders and follow them: confirmed, card declined, out of stock
+	@exec $(PYTHON) -m demo $(ARGS)
+
+test: setup ## Run every test; the slowest ten are printed
+	@exec $(PYTHON) -m pytest -q $(ARGS)
+
+check: setup ## Format, lint, types, import contracts
+	$(PYTHON) -m ruff format --check .
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m mypy
+	.venv/bin/lint-imports
+
+format: setup ## Format the code and mend what the linter can
+	$(PYTHON) -m ruff format .
+	$(PYTHON) -m ruff check --fix .
+
+bench: setup ## Measure orders, reads and import time; results in bench/results/
+	@exec $(PYTHON) -m bench $(ARGS)
+
+lock: setup ## Lock both requirements files anew, with hashes
+	@scripts/lock
+
+package: setup ## Build dist/platform.zip, which holds only what is deployed
+	@exec $(PYTHON) -m localcloud.package $(ARGS)
+
+status: ## Show the parts of a running platform
+	@exec $(PYTHON) -m localcloud status $(ARGS)
+
+reset: ## Delete the local data, logs and secrets (asks first)
+	@exec $(PYTHON) -m localcloud reset $(ARGS)
+
+clean: ## Delete caches and builds; data and .venv stay
+	@rm -rf dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@find . -name __pycache__ -type d -not -path './.venv/*' -exec rm -rf {} +
