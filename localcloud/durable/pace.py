@@ -1,0 +1,85 @@
+"""When a loop looks for work, and how much of it may run at a time."""
+
+import asyncio
+import contextlib
+from datetime import datetime
+
+from localcloud.durable import events
+
+_HORIZON_S = 60.0
+"""What is due later than this is left to polling, so that pending alarms stay few."""
+
+_SLACK_S = 0.002
+"""Alarms ring a little late rather than early: an early look finds nothing and sleeps on."""
+
+
+class Alarm:
+    """Wakes one loop: at once, or when something is due."""
+
+    def __init__(self) -> None:
+        self._rung = asyncio.Event()
+
+    def ring(self) -> None:
+        """Wake the loop now, or as soon as it sleeps."""
+        self._rung.set()
+
+    def ring_at(self, at: datetime) -> None:
+        """Wake the loop at `at`."""
+        self.ring_in((at - events.now()).total_seconds())
+
+    def ring_in(self, delay_s: float) -> None:
+        """Wake the loop after `delay_s`."""
+        if delay_s <= 0:
+            self._rung.set()
+        elif delay_s < _HORIZON_S:
+            asyncio.get_running_loop().call_later(delay_s + _SLACK_S, self._rung.set)
+
+    async def wait(self, at_most_s: float) -> None:
+        """Return when rung, or after `at_most_s`."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(at_most_s):
+                await self._rung.wait()
+        self._rung.clear()
+
+
+class Slots:
+    """Room for a number of pieces of work.
+
+    While `queued`, more work waits in the database than there is room for: then `reserve` grants
+    nothing, so that new work does not overtake what waits.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._free = size
+        self._freed = asyncio.Event()
+        self.queued = False
+        self.closed = False
+
+    def reserve(self, wanted: int) -> int:
+        """How many of `wanted` slots the caller now has."""
+        if self.queued or self.closed:
+            return 0
+        granted = min(wanted, self._free)
+        self._free -= granted
+        return granted
+
+    async def take_all(self) -> int:
+        """Every free slot; waits until there is one. 0 once closed."""
+        while not self._free and not self.closed:
+            self._freed.clear()
+            await self._freed.wait()
+        if self.closed:
+            return 0
+        granted, self._free = self._free, 0
+        return granted
+
+    def close(self) -> None:
+        """Grant nothing from now on."""
+        self.closed = True
+        self._freed.set()
+
+    def give(self, count: int = 1) -> None:
+        """Slots back."""
+        self._free += count
+        if count:
+            self._freed.set()
