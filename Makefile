@@ -3,7 +3,7 @@ SHELL := /bin/sh
 .DEFAULT_GOAL := help
 PYTHON := .venv/bin/python
 
-.PHONY: help setup run test check format demo bench lock package status reset clean
+.PHONY: help setup run test check format demo bench lock package status down reset clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
@@ -41,6 +41,9 @@ package: setup ## Build dist/platform.zip, which holds only what is deployed
 
 status: ## Show the parts of a running platform
 	@exec $(PYTHON) -m localcloud status $(ARGS)
+
+down: ## Stop a platform that runs in another terminal or in the background
+	@exec $(PYTHON) -m localcloud down $(ARGS)
 
 reset: ## Delete the local data, logs and secrets (asks first)
 	@exec $(PYTHON) -m localcloud reset $(ARGS)

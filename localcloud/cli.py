@@ -20,6 +20,7 @@ from localcloud.catalogue import CatalogueError
 from localcloud.cloud import DEFAULT_STATE, ROOT, Cancelled, LocalCloud, erase
 from localcloud.console import StepLines, console, print_status, print_welcome
 from localcloud.migrate import MigrationError
+from localcloud.parts import Part, Step
 from localcloud.postgres import PostgresError
 from localcloud.process import configure_logging
 from localcloud.state import StateError, StateFolder
@@ -41,10 +42,12 @@ state_option = click.option(
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-def main() -> None:
+@click.pass_context
+def main(context: click.Context) -> None:
     """Run the whole platform on this machine: database, cache, messaging, identity, partners
     and the Functions host, each on its documented port.
     """
+    context.obj = context.obj or parts.ALL
 
 
 @main.command()
@@ -59,7 +62,8 @@ def main() -> None:
     "7071. 0 takes free ports; `status` shows them.",
 )
 @click.option("--detach", is_flag=True, help="Run in the background; return once it is ready.")
-def up(state: Path, port_base: int, detach: bool) -> None:
+@click.pass_obj
+def up(steps: tuple[Step, ...], state: Path, port_base: int, detach: bool) -> None:
     """Start everything, load the demo catalogue, and stay until Ctrl-C.
 
     The data survives: the next `up` goes on where this one stopped.
@@ -67,16 +71,16 @@ def up(state: Path, port_base: int, detach: bool) -> None:
     if detach:
         _up_in_background(StateFolder(state), port_base)
     else:
-        _up_in_foreground(state, port_base)
+        _up_in_foreground(steps, state, port_base)
 
 
-def _up_in_foreground(state: Path, port_base: int) -> None:
+def _up_in_foreground(steps: tuple[Step, ...], state: Path, port_base: int) -> None:
     stop = _on_interrupt()
     out = console()
     lines = StepLines(out)
     try:
         _log_to(StateFolder(state))
-        cloud = LocalCloud(state, port_base=port_base, progress=lines)
+        cloud = LocalCloud(state, port_base=port_base, steps=steps, progress=lines)
         out.print("Starting the local cloud")
         cloud.start(stop)
     except Cancelled:
@@ -181,14 +185,15 @@ def down(state: Path) -> None:
 @main.command()
 @state_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
-def status(state: Path, as_json: bool) -> None:
+@click.pass_obj
+def status(steps: tuple[Step, ...], state: Path, as_json: bool) -> None:
     """Show every part: pid, port, health, uptime and memory.
 
     Exits with 0 only if all of them are healthy.
     """
     folder = StateFolder(state)
     record = folder.running()
-    rows = inspection.look(folder, record, ROOT) if record else []
+    rows = inspection.look(folder, record, ROOT, steps) if record else []
     if as_json:
         running = {"state": record.state, "urls": record.urls} if record else {"state": "stopped"}
         click.echo(json.dumps({**running, "parts": [asdict(row) for row in rows]}, indent=2))
@@ -207,10 +212,13 @@ def status(state: Path, as_json: bool) -> None:
 @click.argument("part", required=False)
 @click.option("-f", "--follow", is_flag=True, help="Go on with new lines until Ctrl-C.")
 @click.option("-n", "--lines", default=20, show_default=True, help="Lines to show per part.")
-def show_logs(state: Path, part: str | None, follow: bool, lines: int) -> None:
+@click.pass_obj
+def show_logs(
+    steps: tuple[Step, ...], state: Path, part: str | None, follow: bool, lines: int
+) -> None:
     """Show the log of one PART, or of all."""
     folder = StateFolder(state)
-    known = [step.name for step in parts.ALL if isinstance(step, parts.Part)]
+    known = [step.name for step in steps if isinstance(step, Part)]
     known.append(SUPERVISOR)
     if part is not None and part not in known:
         raise click.UsageError(f"no part is called {part!r}; there are: {', '.join(known)}")

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import psutil
 
-from localcloud import parts
 from localcloud.console import PartStatus
 from localcloud.parts import Part, Site, Step
 from localcloud.state import CloudRecord, PartRecord, StateFolder
@@ -17,7 +16,7 @@ _MIB = 1024 * 1024
 
 
 def look(
-    state: StateFolder, record: CloudRecord, root: Path, steps: Iterable[Step] = parts.ALL
+    state: StateFolder, record: CloudRecord, root: Path, steps: Iterable[Step]
 ) -> list[PartStatus]:
     """Every part of the cloud, probed now and at the same time."""
     site = Site(root, state, record.ports, state.secrets())
