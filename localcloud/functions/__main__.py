@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import os
 import socket
 import sys
@@ -97,6 +98,9 @@ def main(
     async def live() -> None:
         functions_host = Host(setup, options, os.environ, levels)
         await functions_host.start()
+        # What is loaded now stays: the collector need not look through it again and again.
+        gc.collect()
+        gc.freeze()
         with contextlib.redirect_stdout(announcing):
             ready(port=port, durable_port=durable_port)
         await run(functions_host)

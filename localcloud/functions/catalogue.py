@@ -29,6 +29,11 @@ class Function:
     disabled: bool
 
     @property
+    def is_durable(self) -> bool:
+        """Whether orchestrations run it, rather than events from outside."""
+        return self.trigger in _DURABLE_NAME
+
+    @property
     def durable_name(self) -> str:
         """The name by which orchestrations call it."""
         return str(self.fields.get(_DURABLE_NAME.get(self.trigger, ""), "") or self.name)

@@ -15,7 +15,7 @@ from localcloud.functions.settings import HostOptions
 from localcloud.functions.tracing import trace_context
 
 DSN_SETTING = "LOCALCLOUD_DURABLE_PG_URL"
-RPC_PATH = "/durabletask/"
+PUBLIC_PATH, RPC_PATH = "/runtime/webhooks/durabletask", "/durabletask"
 
 # Origins come from the Host header: remember few.
 _REMEMBERED_ORIGINS = 64
@@ -70,7 +70,7 @@ def client_for(options: HostOptions, *, rpc_origin: str, key: str) -> Callable[[
     def binding(origin: str) -> str:
         return client_binding(
             hub=options.durable.hub_name,
-            public_base=origin,
+            public_base=origin + PUBLIC_PATH,
             rpc_base=rpc_origin + RPC_PATH,
             key=key,
         )
@@ -118,7 +118,7 @@ def management(
     """The HTTP API that clients of orchestrations call, below both of its prefixes."""
     app: AsgiApp = management_app(
         backend,
-        public_base=origin,
+        public_base=origin + PUBLIC_PATH,
         rpc_base=rpc_origin + RPC_PATH,
         key=key,
         require_key=require_key,

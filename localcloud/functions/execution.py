@@ -1,7 +1,6 @@
 """Runs one invocation at a time of many: its log lines, its time limit, its failure, its end."""
 
 import asyncio
-import contextlib
 import logging
 import time
 from collections.abc import Mapping, Sequence
@@ -22,6 +21,8 @@ from localcloud.functions.protos import (
 from localcloud.functions.worker import invoke
 
 _WATCH_EVERY_S = 0.25
+_POLL_S = 0.02
+_LAST_WORD_S = 1.0
 _NO_METADATA: Mapping[str, TypedData] = {}
 
 
@@ -42,10 +43,11 @@ class Outcome:
 
 
 class _Running:
-    __slots__ = ("cut_short", "deadline", "name", "task")
+    __slots__ = ("cut_short", "deadline", "function", "task")
 
-    def __init__(self, name: str, task: asyncio.Task[object], deadline: float) -> None:
-        self.name, self.task, self.deadline, self.cut_short = name, task, deadline, ""
+    def __init__(self, function: Function, task: asyncio.Task[object], deadline: float) -> None:
+        self.function, self.task, self.deadline = function, task, deadline
+        self.cut_short = ""
 
 
 class Executor:
@@ -55,8 +57,6 @@ class Executor:
         self._timeout_s = timeout_s
         self._levels = levels
         self._running: dict[str, _Running] = {}
-        self._idle = asyncio.Event()
-        self._idle.set()
         self._watch: asyncio.Task[None] | None = None
 
     async def execute(
@@ -84,7 +84,7 @@ class Executor:
             request = InvocationRequest(
                 invocation_id, function.function_id, inputs, metadata, trace
             )
-            outcome = await self._guarded(function.name, invocation_id, tag, request)
+            outcome = await self._guarded(function, invocation_id, tag, request)
             if not outcome.ok:
                 _log_failure(function.name, outcome, time.monotonic() - started)
             elif tells:
@@ -100,14 +100,13 @@ class Executor:
             logs.current.reset(token)
 
     async def _guarded(
-        self, name: str, invocation_id: str, tag: Tag, request: InvocationRequest
+        self, function: Function, invocation_id: str, tag: Tag, request: InvocationRequest
     ) -> Outcome:
         task = asyncio.current_task()
         assert task is not None, "invocations run in tasks"
         limit = float("inf") if self._timeout_s is None else time.monotonic() + self._timeout_s
-        running = self._running[invocation_id] = _Running(name, task, limit)
+        running = self._running[invocation_id] = _Running(function, task, limit)
         logs.in_threads[invocation_id] = tag
-        self._idle.clear()
         try:
             answer = await invoke(request)
         except asyncio.CancelledError:
@@ -126,8 +125,6 @@ class Executor:
             logs.in_threads.pop(invocation_id, None)
             if running.cut_short:
                 task.uncancel()
-            if not self._running:
-                self._idle.set()
         return Outcome(ok=False, error=error, details=details, cut_short=bool(running.cut_short))
 
     def start(self) -> None:
@@ -151,24 +148,27 @@ class Executor:
         running.cut_short = f"TimeoutError: {why}"
         running.task.cancel()
 
-    async def drain(self, grace_s: float) -> bool:
-        """Wait for what runs; after `grace_s` end it. True if everything ended by itself."""
-        clean = True
-        try:
-            async with asyncio.timeout(grace_s):
-                await self._idle.wait()
-        except TimeoutError:
-            clean = False
-            names = sorted({running.name for running in self._running.values()})
-            host_log.warning("still running after %.0f s, ended: %s", grace_s, ", ".join(names))
-            for running in self._running.values():
-                self._end(running, "the host shut down")
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(1.0):
-                    await self._idle.wait()
+    async def finished(self, until: float, *, durable: bool) -> bool:
+        """Wait until nothing runs, or nothing but durable work unless `durable`.
+
+        False when the monotonic clock passed `until` first.
+        """
+        while any(durable or not running.function.is_durable for running in self._running.values()):
+            if time.monotonic() > until:
+                return False
+            await asyncio.sleep(_POLL_S)
+        return True
+
+    async def end_all(self) -> None:
+        """Cut short what still runs."""
+        if self._running:
+            names = sorted({running.function.name for running in self._running.values()})
+            host_log.warning("ended while running: %s", ", ".join(names))
+        for running in list(self._running.values()):
+            self._end(running, "the host shut down")
+        await self.finished(time.monotonic() + _LAST_WORD_S, durable=True)
         if self._watch is not None:
             self._watch.cancel()
-        return clean
 
     @property
     def running(self) -> int:

@@ -4,15 +4,20 @@ import asyncio
 import os
 import signal
 import socket
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import psycopg
+
 from localcloud.durable import DurableBackend
+from localcloud.durable.schema import WrongHub
 from localcloud.functions import durable, worker
 from localcloud.functions.admin import AdminApi
 from localcloud.functions.banner import describe
 from localcloud.functions.catalogue import HTTP, SERVICE_BUS, TIMER, Function, functions_of
+from localcloud.functions.errors import StartRefused
 from localcloud.functions.execution import Executor
 from localcloud.functions.http import AsgiApp, HttpFront
 from localcloud.functions.inputs import Inputs
@@ -125,7 +130,12 @@ class Host:
             require_key=self._setup.require_keys,
         )
         self._servers.append(Server(app, self._setup.durable_listener))
-        await self._backend.start()
+        try:
+            await self._backend.start()
+        except (psycopg.Error, WrongHub) as error:
+            raise StartRefused(
+                f"the database of {durable.DSN_SETTING} cannot be used: {error}"
+            ) from error
         return app
 
     async def drain(self) -> None:
@@ -140,11 +150,13 @@ class Host:
         public.stop_accepting()
         self._timers.stop()
         await self._subscriptions.stop()
-        grace_s = self._setup.grace_s
-        async with asyncio.TaskGroup() as group:
-            if self._backend is not None:
-                group.create_task(self._backend.drain(grace_s))
-            group.create_task(self._executor.drain(grace_s))
+        until = time.monotonic() + self._setup.grace_s
+        # Durable work last: what runs now may still start orchestrations through the back end.
+        await self._executor.finished(until, durable=False)
+        if self._backend is not None:
+            await self._backend.drain(max(until - time.monotonic(), 0.0))
+        await self._executor.finished(until, durable=True)
+        await self._executor.end_all()
         await public.closed(_LAST_WORD_S)
         await self._timers.ended()
         await self._subscriptions.close()

@@ -20,7 +20,6 @@ AsgiApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 BODY_LIMIT = 104_857_600
 """Azure's FUNCTIONS_REQUEST_BODY_SIZE_LIMIT."""
-DURABLE_PREFIX = "/runtime/webhooks/durabletask"
 
 _BODILESS = frozenset({204, 304})
 _NONE: Mapping[str, str] = {}
@@ -91,7 +90,7 @@ class HttpFront:
             await _answer(
                 send, *await self._admin.answer(method, path, _headers(scope), query, body)
             )
-        elif self._durable is not None and path.startswith(DURABLE_PREFIX):
+        elif self._durable is not None and path.startswith("/runtime/webhooks/"):
             await self._durable(scope, receive, send)
         else:
             await _answer(send, 404, [], b"")

@@ -1,0 +1,16 @@
+"""Hosts that several tests share, because each takes a second to start."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from localcloud.tests.functions.running_host import APPS, RunningHost, running
+
+
+@pytest.fixture(scope="session")
+def web(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningHost]:
+    """The app of HTTP functions, with one of them switched off."""
+    state = tmp_path_factory.mktemp("web")
+    env = {"AzureWebJobs.switched_off.Disabled": "true"}
+    with running(APPS / "web", state, env=env) as host:
+        yield host
