@@ -1,0 +1,145 @@
+"""Composition root: settings → services → blueprints, and nothing else."""
+
+import azure.durable_functions as df
+import azure.functions as func
+
+from blueprints.admin import routes as admin_routes
+from blueprints.admin.gateway import listens
+from blueprints.admin.service import Health
+from blueprints.customers import routes as customer_routes
+from blueprints.customers.service import CustomerService
+from blueprints.housekeeping import triggers as housekeeping_triggers
+from blueprints.housekeeping.service import Housekeeping
+from blueprints.orders import activities as order_activities
+from blueprints.orders import routes as order_routes
+from blueprints.orders import triggers as order_triggers
+from blueprints.orders.book import OrderBook
+from blueprints.orders.cancelling import Cancelling
+from blueprints.orders.control import SagaControl
+from blueprints.orders.fulfilment import Fulfilment
+from blueprints.orders.gateway import ShippingGateway
+from blueprints.orders.placing import Placing
+from blueprints.orders.service import OrderService
+from blueprints.orders.shipping import Shipping
+from blueprints.orders.timeline import OrderTimeline
+from blueprints.payments import activities as payment_activities
+from blueprints.payments import routes as payment_routes
+from blueprints.payments import triggers as payment_triggers
+from blueprints.payments.answering import Answering
+from blueprints.payments.authorising import Authorising
+from blueprints.payments.capturing import Capturing
+from blueprints.payments.gateway import PaymentGateway, TokenSource
+from blueprints.payments.reconciling import Reconciling
+from blueprints.payments.refunding import Refunding
+from blueprints.payments.service import PaymentService
+from blueprints.products import activities as product_activities
+from blueprints.products import routes as product_routes
+from blueprints.products import triggers as product_triggers
+from blueprints.products.gateway import ErpGateway
+from blueprints.products.service import ProductService
+from blueprints.products.stock import StockService
+from blueprints.products.sync import SyncService
+from durable import cancel_order, fulfil_order, sync_catalogue
+from shared.auth import Authenticator, TrustedIssuer
+from shared.cache import Cache
+from shared.config import Settings
+from shared.db import Database
+from shared.http import Api
+from shared.inbox import Inbox
+from shared.outbox import Dispatcher, ServiceBusSender
+
+settings = Settings.from_environment()
+
+database = Database(
+    settings.pg_url.get_secret_value(), max_size=settings.pg_pool_max, prepare=settings.pg_prepare
+)
+cache = Cache(settings.redis_url.get_secret_value())
+dispatcher = Dispatcher(database, ServiceBusSender(settings))
+inbox = Inbox(database)
+api = Api(
+    Authenticator(
+        [
+            TrustedIssuer(
+                "client",
+                settings.auth_clients_issuer,
+                settings.auth_clients_audience,
+                settings.auth_clients_jwks_url,
+            ),
+            TrustedIssuer(
+                "employee",
+                settings.auth_employees_issuer,
+                settings.auth_employees_audience,
+                settings.auth_employees_jwks_url,
+            ),
+        ]
+    )
+)
+erp = ErpGateway(settings.erp_wsdl_url, timeout_s=settings.partner_timeout_s)
+gateway = PaymentGateway(
+    settings.payment_gateway_url,
+    TokenSource(
+        settings.payment_gateway_token_url,
+        client_id=settings.payment_gateway_client_id,
+        client_secret=settings.payment_gateway_client_secret,
+        scope=settings.payment_gateway_scope,
+    ),
+    timeout_s=settings.partner_timeout_s,
+)
+provider = ShippingGateway(
+    settings.shipping_url, settings.shipping_api_key, timeout_s=settings.partner_timeout_s
+)
+
+book = OrderBook(database)
+customers = CustomerService(database)
+products = ProductService(database, cache)
+stock = StockService(database, book, ttl_s=settings.reservation_ttl_s)
+sync = SyncService(database, erp, cache)
+payments = PaymentService(database)
+authorising = Authorising(database, book, gateway, window_s=settings.confirmation_window_s)
+capturing = Capturing(database, book, gateway)
+refunding = Refunding(database, gateway, authorising, dispatcher)
+answering = Answering(database, gateway, dispatcher)
+reconciling = Reconciling(
+    database,
+    book,
+    gateway,
+    authorising=authorising,
+    refunding=refunding,
+    answering=answering,
+)
+placing = Placing(database, products, customers, dispatcher, currency=settings.order_currency)
+orders = OrderService(database, stock, dispatcher)
+cancelling = Cancelling(database, dispatcher)
+fulfilment = Fulfilment(database, stock, dispatcher)
+shipping = Shipping(database, provider)
+timeline = OrderTimeline(database, stock, payments)
+health = Health(
+    database,
+    schemas=("messaging", "products", "customers", "orders", "payments"),
+    probes={
+        "cache": listens(settings.redis_url.get_secret_value()),
+        "erp": listens(settings.erp_wsdl_url),
+        "payment_gateway": listens(settings.payment_gateway_url),
+        "shipping": listens(settings.shipping_url),
+    },
+)
+
+app = df.DFApp(http_auth_level=func.AuthLevel.ANONYMOUS)
+for blueprint in (
+    order_routes.blueprint(api, placing, orders, cancelling, timeline),
+    order_triggers.blueprint(SagaControl(database, stock), inbox),
+    order_activities.blueprint(fulfilment, shipping),
+    product_routes.blueprint(api, products, sync),
+    product_triggers.blueprint(stock, sync),
+    product_activities.blueprint(stock, sync),
+    customer_routes.blueprint(api, customers),
+    payment_routes.blueprint(api, payments, answering, refunding),
+    payment_triggers.blueprint(reconciling),
+    payment_activities.blueprint(authorising, capturing, refunding),
+    housekeeping_triggers.blueprint(Housekeeping(database, dispatcher)),
+    admin_routes.blueprint(api, health),
+    fulfil_order.bp,
+    cancel_order.bp,
+    sync_catalogue.bp,
+):
+    app.register_functions(blueprint)
