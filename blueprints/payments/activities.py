@@ -1,0 +1,39 @@
+"""Saga steps on an order's money; each may run twice and happens once."""
+
+from typing import Any
+from uuid import UUID
+
+import azure.durable_functions as df
+
+from blueprints.payments.authorising import Authorising
+from blueprints.payments.capturing import Capturing
+from blueprints.payments.models import StepResult
+from blueprints.payments.refunding import Refunding
+from shared import telemetry
+
+
+def blueprint(authorising: Authorising, capturing: Capturing, refunding: Refunding) -> df.Blueprint:
+    """The activity functions of payments, named as orchestrations call them."""
+    bp = df.Blueprint()
+
+    @bp.activity_trigger(input_name="order")
+    async def authorise_payment(order: dict[str, Any]) -> StepResult:
+        with telemetry.correlation(order.get("correlation_id")):
+            return await authorising.authorise(UUID(order["order_id"]))
+
+    @bp.activity_trigger(input_name="order")
+    async def void_payment(order: dict[str, Any]) -> StepResult:
+        with telemetry.correlation(order.get("correlation_id")):
+            return await authorising.void(UUID(order["order_id"]))
+
+    @bp.activity_trigger(input_name="order")
+    async def capture_payment(order: dict[str, Any]) -> StepResult:
+        with telemetry.correlation(order.get("correlation_id")):
+            return await capturing.capture(UUID(order["order_id"]))
+
+    @bp.activity_trigger(input_name="order")
+    async def refund_payment(order: dict[str, Any]) -> StepResult:
+        with telemetry.correlation(order.get("correlation_id")):
+            return await refunding.refund_for_order(UUID(order["order_id"]))
+
+    return bp

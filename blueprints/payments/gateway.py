@@ -1,0 +1,191 @@
+"""The payment gateway's REST API, with the access token it asks for."""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import httpx
+from pydantic import SecretStr
+
+from blueprints.payments.models import GatewayFault, GatewayPayment, GatewayRefusal
+
+CONNECT_TIMEOUT_S = 2.0
+TOKEN_SKEW_S = 60.0
+"""A token is not used in the last minute of its life: the gateway's clock is not ours."""
+
+TRY_LATER = frozenset({408, 425, 429})
+"""Client errors that say nothing about the request (RFC 9110 §15.5.9, RFC 8470, RFC 6585)."""
+
+
+class TokenSource:
+    """Access tokens of the client-credentials grant (RFC 6749 §4.4), one at a time."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        client_id: str,
+        client_secret: SecretStr,
+        scope: str,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._url, self._scope, self._clock = url, scope, clock
+        self._client_id, self._client_secret = client_id, client_secret
+        self._token, self._good_until = "", 0.0
+        self._turn = asyncio.Lock()
+
+    async def token(self, http: httpx.AsyncClient, *, other_than: str = "") -> str:
+        """A token that is good for a while; a fresh one if the last is `other_than`.
+
+        Raises GatewayFault when the directory gives none.
+        """
+        async with self._turn:
+            if self._token in {"", other_than} or self._clock() >= self._good_until:
+                await self._renew(http)
+            return self._token
+
+    async def _renew(self, http: httpx.AsyncClient) -> None:
+        form = {
+            "grant_type": "client_credentials",
+            "client_id": self._client_id,
+            "client_secret": self._client_secret.get_secret_value(),
+            "scope": self._scope,
+        }
+        asked_at = self._clock()
+        try:
+            answer = await http.post(self._url, data=form)
+        except httpx.HTTPError as fault:
+            raise GatewayFault(f"{type(fault).__name__} on the token endpoint") from fault
+        body = _json(answer)
+        if not answer.is_success or not isinstance(body.get("access_token"), str):
+            raise GatewayFault(f"status {answer.status_code} on the token endpoint")
+        self._token = body["access_token"]
+        self._good_until = asked_at + float(body.get("expires_in", 0)) - TOKEN_SKEW_S
+
+
+class PaymentGateway:
+    """Calls to the gateway at `base_url`; one connection pool per process, opened when first used.
+
+    Every call that moves money takes an idempotency key and may be repeated under it. It returns
+    the gateway's answer, or raises GatewayRefusal (nothing changed) or GatewayFault (nobody
+    knows).
+    """
+
+    def __init__(self, base_url: str, tokens: TokenSource, *, timeout_s: float) -> None:
+        self._base_url, self._tokens, self._timeout_s = base_url, tokens, timeout_s
+        self._client: httpx.AsyncClient | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    async def authorise(
+        self, *, reference: str, amount: int, currency: str, payment_method: str, key: str
+    ) -> GatewayPayment:
+        """The payment held for `reference`. A decline is an answer, not a refusal.
+
+        A repeat gets the first answer, which may be older than what has happened since.
+        """
+        body = {
+            "reference": reference,
+            "amount": amount,
+            "currency": currency,
+            "payment_method": payment_method,
+        }
+        return _payment(await self._call("POST", "/v1/payments", key, body))
+
+    async def confirm(self, payment_id: str, *, code: str, key: str) -> GatewayPayment:
+        """The payment, authorized or declined by the customer's code."""
+        path = f"/v1/payments/{payment_id}/confirm"
+        return _payment(await self._call("POST", path, key, {"code": code}))
+
+    async def capture(self, payment_id: str, *, amount: int, key: str) -> GatewayPayment:
+        """The payment, captured."""
+        path = f"/v1/payments/{payment_id}/capture"
+        return _payment(await self._call("POST", path, key, {"amount": amount}))
+
+    async def void(self, payment_id: str, *, key: str) -> GatewayPayment:
+        """The payment, voided."""
+        return _payment(await self._call("POST", f"/v1/payments/{payment_id}/void", key, {}))
+
+    async def refund(self, payment_id: str, *, amount: int, key: str) -> str:
+        """The gateway's id of the refund."""
+        path = f"/v1/payments/{payment_id}/refunds"
+        answer = await self._call("POST", path, key, {"amount": amount})
+        if answer.get("status") != "succeeded":
+            raise GatewayFault("a refund that has not succeeded")
+        return str(answer["id"])
+
+    async def get(self, payment_id: str) -> GatewayPayment:
+        """The payment as it is now. Calls still on their way are not in it."""
+        try:
+            return _payment(await self._call("GET", f"/v1/payments/{payment_id}"))
+        except GatewayRefusal as refused:
+            raise GatewayFault(f"the gateway does not show a payment: {refused.code}") from refused
+
+    async def close(self) -> None:
+        """Close every connection; the next call opens new ones."""
+        client, self._client = self._client, None
+        if client is not None:
+            await client.aclose()
+
+    async def _call(
+        self,
+        method: str,
+        path: str,
+        key: str | None = None,
+        body: Mapping[str, Any] | None = None,
+    ) -> dict[str, Any]:
+        http = self._opened()
+        request = http.build_request(method, path, json=body)
+        if key is not None:
+            request.headers["Idempotency-Key"] = key
+        token = await self._tokens.token(http)
+        answer = await _sent(http, request, token)
+        if answer.status_code == httpx.codes.UNAUTHORIZED:
+            token = await self._tokens.token(http, other_than=token)
+            answer = await _sent(http, request, token)
+        if answer.is_success:
+            return _json(answer)
+        if not answer.is_client_error or answer.status_code in {401, 403, *TRY_LATER}:
+            raise GatewayFault(f"status {answer.status_code} on {method} {path}")
+        error = _json(answer).get("error")
+        raise GatewayRefusal(str(error.get("code")) if isinstance(error, dict) else "refused")
+
+    def _opened(self) -> httpx.AsyncClient:
+        loop = asyncio.get_running_loop()
+        if self._client is None or self._loop is not loop:
+            timeout = httpx.Timeout(self._timeout_s, connect=CONNECT_TIMEOUT_S)
+            self._client = httpx.AsyncClient(base_url=self._base_url, timeout=timeout)
+            self._loop = loop
+        return self._client
+
+
+async def _sent(http: httpx.AsyncClient, request: httpx.Request, token: str) -> httpx.Response:
+    request.headers["Authorization"] = f"Bearer {token}"
+    try:
+        return await http.send(request)
+    except httpx.HTTPError as fault:
+        where = f"{request.method} {request.url.path}"
+        raise GatewayFault(f"{type(fault).__name__} on {where}") from fault
+
+
+def _json(answer: httpx.Response) -> dict[str, Any]:
+    try:
+        body = answer.json()
+    except ValueError as fault:
+        raise GatewayFault(f"status {answer.status_code} without JSON") from fault
+    if not isinstance(body, dict):
+        raise GatewayFault(f"status {answer.status_code} without a JSON object")
+    return body
+
+
+def _payment(body: Mapping[str, Any]) -> GatewayPayment:
+    try:
+        return GatewayPayment(
+            id=str(body["id"]),
+            status=body["status"],
+            amount=int(body["amount"]),
+            captured_amount=int(body["captured_amount"]),
+            decline_code=body.get("decline_code"),
+        )
+    except (KeyError, TypeError, ValueError) as fault:
+        raise GatewayFault("a payment that is not described in full") from fault

@@ -1,0 +1,97 @@
+"""What an answer of the gateway does to a payment: status, money, conversation and event."""
+
+from datetime import timedelta
+from uuid import UUID
+
+from blueprints.payments import accounts_repository, keys, refunds_repository
+from blueprints.payments.models import Account, GatewayPayment, PendingRefund
+from shared import outbox
+from shared.db import Transaction
+
+CONFIRMATION_FAILED = "confirmation_failed"
+DECLINED = "card_declined"
+
+
+async def settle_authorisation(
+    tx: Transaction, account: Account, said: GatewayPayment, window: timedelta
+) -> None:
+    """Book the gateway's word on a payment that is not captured yet.
+
+    Books nothing twice, and nothing that the payment has left behind: every move names the statuses
+    that it may leave.
+    """
+    match said.status:
+        case "authorized" | "captured":
+            await accounts_repository.answer_open(
+                tx, account.id, ("authorize", "confirm"), "succeeded", reference=said.id
+            )
+            if await accounts_repository.authorised(tx, account.id, said.id):
+                await announce(tx, account, "payment.authorised.v1")
+            if said.status == "captured":
+                await settle_capture(tx, account, said)
+        case "requires_action":
+            await accounts_repository.answer_open(
+                tx, account.id, ("authorize",), "requires_action", reference=said.id
+            )
+            await accounts_repository.requires_action(tx, account.id, said.id, window)
+        case "declined":
+            confirmed = account.status == "requires_action"
+            code = CONFIRMATION_FAILED if confirmed else said.decline_code or DECLINED
+            await accounts_repository.answer_open(
+                tx, account.id, ("authorize", "confirm"), "declined", reference=said.id, code=code
+            )
+            await fail(tx, account, code, said.id)
+        case "voided":
+            await settle_void(tx, account, said)
+
+
+async def fail(tx: Transaction, account: Account, code: str, gateway_id: str | None) -> None:
+    """The payment will not come about; `code` says why."""
+    if await accounts_repository.failed(tx, account.id, code, gateway_id):
+        await announce(tx, account, "payment.declined.v1")
+
+
+async def settle_capture(tx: Transaction, account: Account, said: GatewayPayment) -> None:
+    """The money has been taken."""
+    await accounts_repository.answer_open(
+        tx, account.id, ("capture",), "succeeded", reference=said.id
+    )
+    if await accounts_repository.captured(tx, account.id, said.captured_amount):
+        await announce(tx, account, "payment.captured.v1")
+
+
+async def settle_void(tx: Transaction, account: Account, said: GatewayPayment) -> None:
+    """The held amount has been let go; a capture still on its way can only be refused now."""
+    await accounts_repository.answer_open(tx, account.id, ("void",), "succeeded", reference=said.id)
+    await accounts_repository.answer_open(
+        tx, account.id, ("authorize", "confirm", "capture"), "refused", code="voided"
+    )
+    if await accounts_repository.voided(tx, account.id):
+        await announce(tx, account, "payment.voided.v1")
+
+
+async def settle_refund(tx: Transaction, refund: PendingRefund, gateway_id: str) -> None:
+    """The money has gone back."""
+    account = await accounts_repository.locked_by_id(tx, refund.payment_id)
+    assert account is not None, "payments are never deleted"
+    await accounts_repository.answer(
+        tx, keys.refund(refund.order_id, refund.id), "succeeded", reference=gateway_id, code=None
+    )
+    if await refunds_repository.succeeded(tx, refund.id, gateway_id):
+        await announce(tx, account, "payment.refunded.v1", refund_id=refund.id)
+
+
+async def announce(
+    tx: Transaction, account: Account, type_: str, *, refund_id: UUID | None = None
+) -> None:
+    """Tell the world. The order is the aggregate: its money and its moves are told in order."""
+    data = {
+        "order_id": str(account.order_id),
+        "payment_id": str(account.id),
+        "customer_id": str(account.customer_id),
+    }
+    if refund_id is not None:
+        data["refund_id"] = str(refund_id)
+    await outbox.append(
+        tx, topic="payment-events", type_=type_, aggregate_id=account.order_id, data=dict(data)
+    )
