@@ -121,9 +121,7 @@ def test_the_time_limit_answers_for_a_blocked_thread_too(web: RunningHost) -> No
     assert web.http.get("/api/block/3").status_code == 500
 
 
-def test_a_client_that_leaves_does_not_stop_the_function(
-    web: RunningHost, tmp_path: Path
-) -> None:
+def test_a_client_that_leaves_does_not_stop_the_function(web: RunningHost, tmp_path: Path) -> None:
     connection = http.client.HTTPConnection("127.0.0.1", web.port)
     connection.request("GET", f"/api/sleep/0.3?evidence={tmp_path}")
     eventually((tmp_path / "begun").exists)
