@@ -9,15 +9,17 @@ from datetime import timedelta
 from typing import Literal
 from uuid import UUID
 
-from psycopg.rows import scalar_row
+from psycopg.rows import scalar_row, tuple_row
 
 from shared.db import Transaction
 
 type ReservationStatus = Literal["held", "committed", "fulfilled", "released", "expired"]
 
-# One round trip. `claimed` takes nothing if a line is short or the order has reservations already,
-# unless they expired; the condition on `taken` then holds by construction and guards the counter
-# all the same.
+# One round trip. A statement that waited for a lock still looks for rows as they were when it
+# started, and sees them as they are now only through what it locked: so whether there is enough is
+# decided by `locked` alone, and a condition on the counters in `taken` would wrongly be held
+# against the old ones. `claimed` takes nothing if a line is short or the order has reservations
+# already, unless they expired.
 HOLD = """
     WITH wanted AS (
         SELECT
@@ -67,7 +69,6 @@ HOLD = """
             updated_at = now()
         FROM claimed AS c
         WHERE i.product_id = c.product_id
-            AND i.on_hand - i.reserved >= c.quantity
         RETURNING i.product_id, c.quantity
     ),
     noted AS (
@@ -77,8 +78,9 @@ HOLD = """
         SELECT product_id, 'reserved', %(order_id)s, quantity, 0, quantity
         FROM taken
     )
-    SELECT count(*)
-    FROM taken
+    SELECT
+        (SELECT count(*) FROM claimed) AS claimed,
+        (SELECT count(*) FROM taken) AS taken
 """
 
 
@@ -96,10 +98,11 @@ async def hold(
         "quantities": list(quantities.values()),
         "ttl": ttl,
     }
-    async with tx.cursor(row_factory=scalar_row) as cursor:
-        count = int(await (await cursor.execute(HOLD, parameters)).fetchone() or 0)
-    assert count in (0, len(quantities)), "a reservation took some lines of an order only"
-    return count
+    async with tx.cursor(row_factory=tuple_row) as cursor:
+        claimed, taken = await (await cursor.execute(HOLD, parameters)).fetchone() or (0, 0)
+    assert claimed == taken, "a reservation without its stock, or stock without its reservation"
+    assert taken in (0, len(quantities)), "a reservation took some lines of an order only"
+    return int(taken)
 
 
 STATUSES = """

@@ -8,6 +8,8 @@ from psycopg.rows import scalar_row, tuple_row
 from blueprints.products.models import MovementKind, StockEvent
 from shared.db import Transaction
 
+# Whether a line was held is asked of `locked`, which has it as it is now: the reservation may have
+# been expired when the statement started, and taken anew while it waited.
 COMMITTED = """
     WITH locked AS MATERIALIZED (
         SELECT
@@ -26,7 +28,7 @@ COMMITTED = """
         FROM locked AS l
         WHERE r.order_id = %(order_id)s
             AND r.product_id = l.product_id
-            AND r.status = 'held'
+            AND l.status = 'held'
         RETURNING r.product_id, r.quantity
     ),
     noted AS (
@@ -52,7 +54,6 @@ LOCKED = """
     FROM products.inventory AS i
     JOIN products.reservations AS r ON r.product_id = i.product_id
     WHERE r.order_id = %(order_id)s
-        AND r.status = 'committed'
     ORDER BY i.product_id
     FOR NO KEY UPDATE OF i
 """
