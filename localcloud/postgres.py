@@ -247,10 +247,11 @@ def _initialise(place: Place, password: str) -> None:
 
 
 def _clear_stale_pid_file(data: Path) -> None:
-    """Remove the pid file of a dead server, whose pid an unrelated process may bear by now.
+    """Remove the pid file of a dead server whose pid an unrelated process bears by now.
 
-    A server believes such a pid file and refuses to start. Its own check for survivors is
-    done here instead: no process may still work inside the data folder.
+    A new server would believe it and refuse to start. Any other stale file is left to the server,
+    which finds the dead one's shared memory by it. Waits for a server that is still on its way
+    out. PostgresError when one goes on working in the data folder.
     """
     file = data / "postmaster.pid"
     deadline = time.monotonic() + _ORPHANS_S
@@ -259,7 +260,10 @@ def _clear_stale_pid_file(data: Path) -> None:
             pids = ", ".join(str(process.pid) for process in survivors)
             raise PostgresError(f"another PostgreSQL server uses {data} (pid {pids}); stop it")
         time.sleep(0.05)
-    file.unlink(missing_ok=True)
+    with contextlib.suppress(FileNotFoundError):
+        first = file.read_text().partition("\n")[0].strip()
+        if not first.isdecimal() or psutil.pid_exists(int(first)):
+            file.unlink()
 
 
 def _servers_in(data: Path) -> list[psutil.Process]:
