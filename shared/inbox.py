@@ -75,7 +75,7 @@ class Event(BaseModel):
 
     specversion: Literal["1.0"]
     id: Annotated[str, Field(pattern=r"^[0-9a-f-]{36}(:r[0-9]{1,6})?$")]
-    type: Annotated[str, Field(max_length=128)]
+    type: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_.]{0,127}$")]
     source: Annotated[str, Field(max_length=256)]
     subject: UUID
     time: datetime
@@ -151,11 +151,11 @@ class Inbox:
             async with self._database.reading() as tx:
                 if await (await tx.execute(IS_DONE, names)).fetchone():
                     return
-            await types[event.type](event)
+            await _handler(types, event)(event)
             async with self._database.reading() as tx:  # one statement commits by itself
                 await tx.execute(CLAIM, names)
 
-        await self._receive(message, consumer, types, work)
+        await self._receive(message, consumer, work)
 
     async def receive_in_transaction(
         self,
@@ -169,22 +169,21 @@ class Inbox:
         async def work(event: Event) -> None:
             async with self._database.transaction() as tx:
                 if await claim(tx, consumer, event.id):
-                    await types[event.type](event, tx)
+                    await _handler(types, event)(event, tx)
 
-        await self._receive(message, consumer, types, work)
+        await self._receive(message, consumer, work)
 
     async def _receive(
         self,
         message: func.ServiceBusMessage,
         consumer: str,
-        types: Mapping[str, object],
         work: Handler,
     ) -> None:
         body = message.get_body()
         delivery = _Delivery(message, consumer, body)
         with telemetry.correlation(message.correlation_id):
             try:
-                event = _parse(body, types)
+                event = _parse(body)
             except Rejected as refusal:
                 await self._record(delivery, refusal.reason, event_id=None)
                 raise
@@ -222,15 +221,19 @@ class Inbox:
             _log.warning("a rejection was not recorded: %s", telemetry.describe(fault))
 
 
-def _parse(body: bytes, types: Mapping[str, object]) -> Event:
+def _handler[H](types: Mapping[str, H], event: Event) -> H:
+    """The handler of the event's type. Raises Rejected where there is none."""
+    if event.type not in types:
+        raise Rejected(f"unknown type: {event.type}")
+    return types[event.type]
+
+
+def _parse(body: bytes) -> Event:
     try:
-        event = Event.model_validate_json(body)
+        return Event.model_validate_json(body)
     except ValidationError as fault:
         broken = [f"{'.'.join(map(str, e['loc']))} {e['type']}".strip() for e in fault.errors()]
         raise Rejected(f"malformed: {'; '.join(broken[:10])}") from None
-    if event.type not in types:
-        raise Rejected(f"unknown type: {event.type}")
-    return event
 
 
 def _kind(fault: Exception) -> str:

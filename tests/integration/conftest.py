@@ -99,12 +99,18 @@ def postgres() -> Iterator[Postgres]:
     data, log = folder / "data", folder / "log"
     if user is not None:
         shutil.chown(folder, user)
-    initdb = [_binaries() / "initdb", "-D", data, "-U", "postgres", "-A", "trust", "--no-sync"]
-    locale = ["--encoding=UTF8", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
+    initdb = [str(_binaries() / "initdb"), "-D", str(data), "-U", "postgres", "-A", "trust"]
+    locale = [
+        "--no-sync",
+        "--encoding=UTF8",
+        "--locale-provider=builtin",
+        "--builtin-locale=C.UTF-8",
+    ]
     subprocess.run([*initdb, *locale], check=True, capture_output=True, user=user, cwd=folder)  # noqa: S603 - our own arguments
     port = _free_port()
     settings = [f"--{name}={value}" for name, value in SETTINGS.items()]
-    command = [_binaries() / "postgres", "-D", data, "-p", str(port), "-k", folder, *settings]
+    binary = str(_binaries() / "postgres")
+    command = [binary, "-D", str(data), "-p", str(port), "-k", str(folder), *settings]
     with log.open("wb") as output:
         server = subprocess.Popen(command, stdout=output, stderr=output, user=user, cwd=folder)  # noqa: S603 - our own arguments
     try:

@@ -62,7 +62,7 @@ def functions(readiness: Readiness = UP) -> dict[str, Function]:
         "health_ready",
         "search_orders",
     ]
-    return {f.get_function_name(): f.get_user_function() for f in app.get_functions()}
+    return {str(f.get_function_name()): f.get_user_function() for f in app.get_functions()}
 
 
 def get(path: str = "", method: str = "GET") -> func.HttpRequest:

@@ -84,7 +84,7 @@ class Tenant:
 
     def key_set(self) -> dict[str, Any]:
         def entry(kid: str, key: rsa.RSAPrivateKey) -> dict[str, Any]:
-            jwk = json.loads(RSAAlgorithm.to_jwk(key.public_key()))
+            jwk: dict[str, Any] = json.loads(RSAAlgorithm.to_jwk(key.public_key()))
             return jwk | {"kid": kid, "use": "sig"}
 
         return {"keys": [entry(kid, key) for kid, key in self.keys.items()]}
@@ -263,7 +263,7 @@ async def test_changed_claims_are_refused(authenticator: Authenticator, clients:
 
 
 async def test_an_unsigned_token_is_refused(authenticator: Authenticator, clients: Tenant) -> None:
-    unsigned = jwt.encode(clients.claims(), None, algorithm="none", headers={"kid": "first"})
+    unsigned = jwt.encode(clients.claims(), "", algorithm="none", headers={"kid": "first"})
     with pytest.raises(TokenInvalid):
         await authenticator.authenticate(f"Bearer {unsigned}")
     signed = f"{unsigned}{clients.token().rpartition('.')[2]}"
