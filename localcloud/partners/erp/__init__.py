@@ -1,0 +1,1 @@
+"""ERP: product master data and stock of a thousand products, over SOAP."""
