@@ -39,14 +39,13 @@ CREATE INDEX products_on_sale_by_category ON products.products (category_code, n
 CREATE INDEX products_search ON products.products USING gin (search);
 
 -- `reserved` may exceed `on_hand` after a recount in the ERP, never through a reservation: a reservation is taken only
--- while on_hand - reserved covers it. `erp_on_hand` and `erp_changed_at` are what the ERP said last, so that importing the
--- same figure again does not bring back goods that have left since.
+-- while on_hand - reserved covers it. `erp_on_hand` is what the ERP counted last: hearing the same count again must not bring
+-- back goods that have left since.
 CREATE TABLE products.inventory (
     product_id uuid PRIMARY KEY REFERENCES products.products (id),
     on_hand bigint NOT NULL DEFAULT 0 CHECK (on_hand >= 0),
     reserved bigint NOT NULL DEFAULT 0 CHECK (reserved >= 0),
     erp_on_hand bigint CHECK (erp_on_hand >= 0),
-    erp_changed_at timestamptz,
     updated_at timestamptz NOT NULL DEFAULT now()
 ) WITH (fillfactor = 70); -- counters change far more often than rows are added
 

@@ -90,7 +90,6 @@ def _read(answer: Any) -> ErpPage:
                 weight_g=item.WeightGrams,
                 active=item.Active,
                 on_hand=item.OnHand,
-                changed_at=item.ChangedAt,
             )
         except ValidationError as refusal:
             fields = sorted({str(error["loc"][0]) for error in refusal.errors()})

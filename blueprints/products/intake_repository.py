@@ -75,15 +75,14 @@ MASTER_DATA = """
 """
 
 # The ERP counts what lies in the warehouse and knows nothing of reservations, so only on_hand is
-# taken over, and only from a count that was not taken over before: goods that left since must not
-# come back with the next run.
+# taken over, and only a count that differs from the ERP's last: goods that left since, which the
+# ERP may not have heard of, must not come back with every run.
 LOCKED = """
     SELECT i.product_id
     FROM products.inventory AS i
     JOIN products.products AS p ON p.id = i.product_id
-    JOIN unnest(%(sku)s::text[], %(on_hand)s::bigint[], %(changed_at)s::timestamptz[])
-        AS t (sku, on_hand, changed_at) ON t.sku = p.sku
-    WHERE (i.erp_on_hand, i.erp_changed_at) IS DISTINCT FROM (t.on_hand, t.changed_at)
+    JOIN unnest(%(sku)s::text[], %(on_hand)s::bigint[]) AS t (sku, on_hand) ON t.sku = p.sku
+    WHERE i.erp_on_hand IS DISTINCT FROM t.on_hand
     ORDER BY i.product_id
     FOR NO KEY UPDATE OF i
 """
@@ -93,25 +92,21 @@ COUNTED = """
         SELECT
             p.id AS product_id,
             t.on_hand,
-            t.changed_at,
             i.on_hand AS on_hand_before
-        FROM unnest(%(sku)s::text[], %(on_hand)s::bigint[], %(changed_at)s::timestamptz[])
-            AS t (sku, on_hand, changed_at)
+        FROM unnest(%(sku)s::text[], %(on_hand)s::bigint[]) AS t (sku, on_hand)
         JOIN products.products AS p ON p.sku = t.sku
         LEFT JOIN products.inventory AS i ON i.product_id = p.id
     ),
     counted AS (
-        INSERT INTO products.inventory AS i (product_id, on_hand, erp_on_hand, erp_changed_at)
-        SELECT product_id, on_hand, on_hand, changed_at
+        INSERT INTO products.inventory AS i (product_id, on_hand, erp_on_hand)
+        SELECT product_id, on_hand, on_hand
         FROM incoming
         ORDER BY product_id
         ON CONFLICT (product_id) DO UPDATE
             SET on_hand = excluded.on_hand,
                 erp_on_hand = excluded.erp_on_hand,
-                erp_changed_at = excluded.erp_changed_at,
                 updated_at = now()
-            WHERE (i.erp_on_hand, i.erp_changed_at)
-                IS DISTINCT FROM (excluded.erp_on_hand, excluded.erp_changed_at)
+            WHERE i.erp_on_hand IS DISTINCT FROM excluded.erp_on_hand
         RETURNING i.product_id
     )
     INSERT INTO products.stock_movements (

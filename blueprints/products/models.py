@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from shared.http import Query
 
@@ -139,7 +139,6 @@ class ErpProduct(BaseModel):
     weight_g: Annotated[int, Field(ge=0, le=10**9)]
     active: bool
     on_hand: Annotated[int, Field(ge=0, le=10**12)]
-    changed_at: AwareDatetime
 
 
 @dataclass(frozen=True)

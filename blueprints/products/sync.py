@@ -4,7 +4,7 @@ from typing import Any, Protocol
 from uuid import UUID
 
 from blueprints.products import intake_repository, sync_repository
-from blueprints.products.models import ErpPage, Starter, SyncRun, cache_key
+from blueprints.products.models import ErpPage, Starter, StepResult, SyncRun, cache_key
 from shared import telemetry
 from shared.db import Database
 from shared.http import Page
@@ -44,10 +44,6 @@ class Orchestrations(Protocol):
     async def get_status(self, instance_id: str) -> Any:
         """The instance's status; its `runtime_status` is None if there is no such instance."""
         ...
-
-
-class EmptyCatalogue(Exception):
-    """The ERP lists no products at all, which no shop means."""
 
 
 class SyncService:
@@ -113,22 +109,24 @@ class SyncService:
         await self._forget(changed)
         return page.has_more
 
-    async def finish(self, run_id: UUID) -> None:
+    async def finish(self, run_id: UUID) -> StepResult:
         """End the run well: what the ERP no longer lists goes off sale. Repeating it is fine.
 
-        Raises EmptyCatalogue if that would be everything.
+        Refusals: empty_catalogue, if that would be everything, which no shop means: the run failed.
         """
         async with self._database.transaction() as tx:
             if not await sync_repository.is_running(tx, run_id):
-                return
+                return {}
             run = await sync_repository.run(tx, run_id)
             assert run is not None, "a running run exists"
             if run.seen == 0:
-                raise EmptyCatalogue("the ERP lists no products")
+                await sync_repository.fail(tx, run_id, "the ERP lists no products")
+                return {"refused": "empty_catalogue"}
             gone = await intake_repository.deactivate_unseen(tx, run_id)
             await sync_repository.succeed(tx, run_id, deactivated=len(gone))
         await self._forget(gone)
         log.info("ERP sync succeeded run_id=%s deactivated=%d", run_id, len(gone))
+        return {}
 
     async def fail(self, run_id: UUID, failure: str) -> None:
         """End the run: its reason is the fault noted last, else `failure`. Repeating it is fine."""
