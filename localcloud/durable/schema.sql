@@ -116,6 +116,17 @@ EXCEPTION WHEN duplicate_object THEN NULL;
 END
 $$;
 
+-- Tells the other hosts, if there are any, that there is a turn or a task to take. Commits with a
+-- notification queue up behind one another, so a host that is alone does without.
+CREATE OR REPLACE FUNCTION durable.tell(p_sort text, p_host integer) RETURNS void
+LANGUAGE plpgsql AS $$
+BEGIN
+    IF EXISTS (SELECT FROM durable.hosts WHERE host <> p_host) THEN
+        PERFORM pg_notify('durable', p_sort || ' ' || p_host);
+    END IF;
+END
+$$;
+
 -- Leases one instance, if it is free, and gives back all that its turn needs.
 CREATE OR REPLACE FUNCTION durable.take(
     p_instance text, p_host integer, p_lease_s double precision
@@ -239,7 +250,7 @@ BEGIN
     IF p_take THEN
         turn := (SELECT t FROM durable.take(p_instance, p_host, p_lease_s) AS t);
     ELSE
-        PERFORM pg_notify('durable', 'turn ' || p_host);
+        PERFORM durable.tell('turn', p_host);
     END IF;
     RETURN NEXT;
 END
@@ -268,7 +279,7 @@ BEGIN
     WHERE instance_id = p_instance;
     INSERT INTO durable.inbox (instance_id, event)
     VALUES (p_instance, p_event);
-    PERFORM pg_notify('durable', 'turn ' || p_host);
+    PERFORM durable.tell('turn', p_host);
     RETURN v_status;
 END
 $$;
@@ -337,7 +348,7 @@ BEGIN
             FROM unnest(p_task_ids, p_task_names, p_task_inputs)
                 WITH ORDINALITY AS t (id, name, input, n);
             IF cardinality(p_task_ids) > p_reserved THEN
-                PERFORM pg_notify('durable', 'task ' || p_host);
+                PERFORM durable.tell('task', p_host);
             END IF;
         END IF;
         SELECT min(m.visible_at) INTO ready_at
@@ -505,7 +516,7 @@ BEGIN
             turn := (SELECT t FROM durable.take(p_instance, p_host, p_lease_s) AS t);
         END IF;
         IF turn IS NULL THEN
-            PERFORM pg_notify('durable', 'turn ' || p_host);
+            PERFORM durable.tell('turn', p_host);
         ELSE
             ready_at := NULL;
         END IF;

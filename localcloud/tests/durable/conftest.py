@@ -41,7 +41,7 @@ type MakeHub = Callable[..., Awaitable[Hub]]
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[str]:
     """The connection string of a server that is thrown away."""
-    folder = Path(tempfile.mkdtemp(prefix="durable-pg-", dir="/tmp"))  # noqa: S108 - another user enters it
+    folder = Path(tempfile.mkdtemp(prefix="durable-pg-", dir="/tmp"))
     ordinary: dict[str, Any] = {}
     if os.geteuid() == 0:
         os.chown(folder, NOBODY, NOBODY)
@@ -53,7 +53,7 @@ def postgres() -> Iterator[str]:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     data = folder / "data"
-    subprocess.run(
+    subprocess.run(  # noqa: S603 - the embedded server's own program
         [programs / "initdb", "-D", data, "-U", "durable", "-A", "trust", "-N", "-E", "UTF8"],
         check=True,
         capture_output=True,
@@ -69,7 +69,7 @@ def postgres() -> Iterator[str]:
     }
     options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
     with (folder / "log").open("wb") as log:
-        server = subprocess.Popen(
+        server = subprocess.Popen(  # noqa: S603 - the embedded server's own program
             [programs / "postgres", "-D", data, *options], stderr=log, cwd=folder, **ordinary
         )
     dsn = f"postgresql://durable@127.0.0.1:{port}"
@@ -108,7 +108,7 @@ _numbers = itertools.count()
 
 
 @pytest.fixture
-async def dsn(postgres: str) -> AsyncIterator[str]:
+async def dsn(postgres: str) -> str:
     """A database with the schema of an empty task hub."""
     name = f"hub{next(_numbers)}"
     async with await psycopg.AsyncConnection.connect(
@@ -117,7 +117,7 @@ async def dsn(postgres: str) -> AsyncIterator[str]:
         await connection.execute(
             sql.SQL("CREATE DATABASE {} TEMPLATE hub").format(sql.Identifier(name))
         )
-    yield f"{postgres}/{name}"
+    return f"{postgres}/{name}"
 
 
 @pytest.fixture

@@ -43,7 +43,7 @@ class SdkInvoker:
         handle = df.Orchestrator.create(self.orchestrators[function])
         try:
             with warnings.catch_warnings():
-                # The SDK advises once per process to pass types; its doubts about history stay errors.
+                # Advice that the SDK gives once; its doubts about history stay errors.
                 warnings.filterwarnings("ignore", message="azure.functions df_loads was called")
                 state = handle(SimpleNamespace(body=body))
         except Exception as error:  # noqa: BLE001 - the SDK raises a failed orchestrator's state
@@ -122,3 +122,14 @@ async def until[T](
             return value
         assert time.monotonic() < deadline, "it did not come to pass in time"
         await asyncio.sleep(every_s)
+
+
+def effect_orchestrators() -> dict[str, Orchestrator]:
+    """One orchestrator that runs activity `effect` on its input, then on "end"."""
+
+    def twice(context: df.DurableOrchestrationContext) -> Any:
+        first = yield context.call_activity("effect", context.get_input())
+        last = yield context.call_activity("effect", "end")
+        return [first, last]
+
+    return {"twice": twice}
