@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping
 from typing import Annotated, Self
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
@@ -58,6 +59,19 @@ class Settings(BaseModel):
     outbox_relay_schedule: str
     reservation_expiry_schedule: str
     payment_reconcile_schedule: str
+
+    @property
+    def service_bus_address(self) -> str:
+        """Where the broker listens, as `sb://host:port` (AMQP over TLS unless emulated)."""
+        connection = self.service_bus_connection
+        if connection is None:
+            return f"sb://{self.service_bus_namespace}:5671"
+        parts = dict(
+            part.partition("=")[::2] for part in connection.get_secret_value().split(";") if part
+        )
+        emulated = parts.get("UseDevelopmentEmulator") == "true"
+        host = urlsplit(parts["Endpoint"])
+        return f"sb://{host.hostname}:{host.port or (5672 if emulated else 5671)}"
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Self:

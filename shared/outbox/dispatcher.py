@@ -16,6 +16,7 @@ from uuid import UUID
 from shared import telemetry
 from shared.db import Database
 from shared.outbox import events
+from shared.outbox.events import Outgoing
 from shared.outbox.sender import Sender
 
 INVOCATION_WAITS_S = 1.0
@@ -142,13 +143,27 @@ class Dispatcher:
             _log.info("events are sent again")
 
     async def _send(self, aggregate_ids: Collection[UUID]) -> tuple[int, Collection[UUID]]:
-        """Claim, send, mark: how many events went out, and which aggregates others are sending."""
+        """Claim, send, mark: how many events went out, and which aggregates others are sending.
+
+        A topic that fails does not keep the others' events from being marked; raises what the
+        first such topic raised, when the rest is committed.
+        """
+        sent: list[Outgoing] = []
+        faults: list[Exception] = []
         async with self._database.transaction() as tx:
             claimed = await events.claim(tx, aggregate_ids)
             outgoing = await events.unsent(tx, claimed, limit=EVENTS_PER_BATCH) if claimed else []
             by_topic = attrgetter("topic")
             for topic, of_topic in groupby(sorted(outgoing, key=by_topic), by_topic):
-                await self._sender.send(topic, list(of_topic))
-            if outgoing:
-                await events.mark_sent(tx, outgoing)
-        return len(outgoing), set(aggregate_ids) - set(claimed)
+                batch = list(of_topic)
+                try:
+                    await self._sender.send(topic, batch)
+                except Exception as fault:  # noqa: BLE001 - raised below, after the commit
+                    faults.append(fault)
+                else:
+                    sent += batch
+            if sent:
+                await events.mark_sent(tx, sent)
+        if faults:
+            raise faults[0]
+        return len(sent), set(aggregate_ids) - set(claimed)

@@ -7,6 +7,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
+from pydantic import SecretStr
+
 from shared import telemetry
 from shared.outbox.events import Outgoing
 
@@ -14,8 +16,6 @@ if TYPE_CHECKING:
     from azure.servicebus import ServiceBusMessage
     from azure.servicebus.aio import ServiceBusClient
     from azure.servicebus.aio import ServiceBusSender as TopicSender
-
-    from shared.config import Settings
 
 CONTENT_TYPE = "application/cloudevents+json"
 SEND_TIMEOUT_S = 5.0
@@ -36,6 +36,25 @@ class Sender(Protocol):
         ...
 
 
+class ServiceBusSettings(Protocol):
+    """The settings that name the namespace; shared.config.Settings has them."""
+
+    @property
+    def service_bus_connection(self) -> SecretStr | None:
+        """A connection string."""
+        ...
+
+    @property
+    def service_bus_namespace(self) -> str | None:
+        """A host name, to be used with a managed identity."""
+        ...
+
+    @property
+    def service_bus_client_id(self) -> str | None:
+        """Which managed identity, where there are several."""
+        ...
+
+
 class ServiceBusSender:
     """Sends through one client per process, with credentials by Azure's convention.
 
@@ -44,7 +63,7 @@ class ServiceBusSender:
     Senders whose outcome is in doubt are thrown away, not reused.
     """
 
-    def __init__(self, settings: "Settings") -> None:
+    def __init__(self, settings: ServiceBusSettings) -> None:
         self._settings = settings
         self._client: ServiceBusClient | None = None
         self._credential: Any = None

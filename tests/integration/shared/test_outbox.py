@@ -23,6 +23,7 @@ class Broker:
     def __init__(self) -> None:
         self.batches: list[tuple[str, list[Outgoing]]] = []
         self.fault: Exception | None = None
+        self.broken_topic: str | None = None
         self.attempts = 0
         self.gate = asyncio.Event()
         self.gate.set()
@@ -35,6 +36,8 @@ class Broker:
         await self.gate.wait()
         if self.fault is not None:
             raise self.fault
+        if topic == self.broken_topic:
+            raise LookupError
         self.batches.append((topic, list(events)))
 
     async def close(self) -> None:
@@ -222,6 +225,19 @@ async def test_a_broker_that_is_down_delays_nobody_twice_and_is_logged_once(
     assert messages[0].startswith("events wait for the relay: builtins.ConnectionError | ")
     assert messages[1] == "events are sent again"
     assert "secret" not in caplog.text
+
+
+async def test_a_topic_that_fails_does_not_hold_up_the_others(
+    database: Database, dispatcher: Dispatcher, broker: Broker
+) -> None:
+    order = uuid7()
+    await happen(database, order, topic="missing-topic")
+    event_id = await happen(database, order)
+    broker.broken_topic = "missing-topic"
+    with pytest.raises(LookupError):
+        await dispatcher.relay()
+    assert broker.ids() == [event_id]
+    assert await unsent(database) == 1
 
 
 async def test_what_is_left_over_is_relayed(

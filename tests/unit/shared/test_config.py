@@ -66,7 +66,21 @@ def test_a_namespace_takes_the_place_of_a_connection_string() -> None:
     )
     assert settings.service_bus_connection is None
     assert settings.service_bus_namespace == "shop.servicebus.windows.net"
+    assert settings.service_bus_address == "sb://shop.servicebus.windows.net:5671"
     assert settings.service_bus_client_id == "55555555-5555-4555-8555-555555555555"
+
+
+@pytest.mark.parametrize(
+    ("connection", "address"),
+    [
+        ("Endpoint=sb://b.windows.net/;SharedAccessKey=a=", "sb://b.windows.net:5671"),
+        ("Endpoint=sb://localhost;UseDevelopmentEmulator=true;", "sb://localhost:5672"),
+        ("Endpoint=sb://127.0.0.1:5999;UseDevelopmentEmulator=true;", "sb://127.0.0.1:5999"),
+    ],
+)
+def test_the_broker_s_address_is_in_its_connection_string(connection: str, address: str) -> None:
+    settings = Settings.from_environment(ENVIRONMENT | {"ServiceBusConnection": connection})
+    assert settings.service_bus_address == address
 
 
 def test_a_missing_setting_is_named() -> None:
