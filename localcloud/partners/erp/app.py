@@ -42,8 +42,10 @@ class Erp:
         """The WSDL or its schema, by the query."""
         wanted = request.url.query.lower()
         if wanted == "wsdl":
-            location = f"http://{request.headers.get('host', '')}{request.url.path}"
-            return _xml(soap.wsdl(location))
+            host = request.headers.get("host", "")
+            if not host.isprintable():
+                raise Refused(400, "invalid_request", "Host: not an address")
+            return _xml(soap.wsdl(f"http://{host}{request.url.path}"))
         if wanted == "xsd":
             return _xml(soap.SCHEMA)
         raise Refused(404, "not_found", "ask for /erp?wsdl, or post a SOAP envelope")

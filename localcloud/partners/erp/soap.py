@@ -1,6 +1,5 @@
 """SOAP 1.1, document/literal: envelopes in, envelopes and faults out."""
 
-import html
 from collections.abc import Iterable, Mapping
 from importlib import resources
 from typing import Literal
@@ -9,6 +8,8 @@ from lxml import etree
 
 ENVELOPE = "http://schemas.xmlsoap.org/soap/envelope/"
 NAMESPACE = "urn:example:erp:catalogue:v1"
+WSDL = "http://schemas.xmlsoap.org/wsdl/"
+WSDL_SOAP = "http://schemas.xmlsoap.org/wsdl/soap/"
 MEDIA_TYPE = "text/xml"
 
 Fields = Mapping[str, str]
@@ -34,13 +35,23 @@ def _resource(name: str) -> bytes:
 
 
 SCHEMA = _resource("catalogue.xsd")
-_WSDL = _resource("catalogue.wsdl").decode()
 _VALID = etree.XMLSchema(etree.fromstring(SCHEMA))
 
 
 def wsdl(location: str) -> bytes:
-    """The service description, with the address under which the caller reached us."""
-    return _WSDL.replace("{location}", html.escape(location, quote=True)).encode()
+    """The service description with the schema inside: careful clients fetch nothing further.
+
+    `location` is the address under which the caller reached us.
+    """
+    parser = etree.XMLParser(remove_comments=True)
+    description = etree.fromstring(_resource("catalogue.wsdl"), parser)
+    types = description.find(f"{{{WSDL}}}types")
+    address = description.find(f".//{{{WSDL_SOAP}}}address")
+    assert types is not None, "the WSDL has a place for types"
+    assert address is not None, "the WSDL has a place for the address"
+    types.append(etree.fromstring(SCHEMA))
+    address.set("location", location)
+    return etree.tostring(description, xml_declaration=True, encoding="utf-8")
 
 
 def payload(document: bytes) -> etree._Element:

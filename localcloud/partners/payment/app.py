@@ -102,11 +102,13 @@ class Gateway:
         )
         return JSONResponse(payment)
 
+    async def find_for_tests(self, request: Request) -> Response:
+        """The payments of a reference, without a token and past every fault and barrier."""
+        return JSONResponse({"payments": self._book.of_reference(_reference(request))})
+
     async def find(self, request: Request) -> Response:
         await self._authenticated(request)
-        reference = request.query_params.get("reference", "")
-        if not reference:
-            raise Refused(400, "invalid_request", "reference: name the payment's reference")
+        reference = _reference(request)
         payments = await self.control.perform(
             request,
             "get",
@@ -128,6 +130,13 @@ class Gateway:
             "currency": payment["currency"],
             "idempotency_key": key,
         }
+
+
+def _reference(request: Request) -> str:
+    reference = request.query_params.get("reference", "")
+    if not reference:
+        raise Refused(400, "invalid_request", "reference: name the payment's reference")
+    return reference
 
 
 def _response(answer: Answer) -> Response:
@@ -160,7 +169,7 @@ def create_app(state: Path, identity_url: str) -> ASGIApp:
             Route(f"{one}/capture", gateway.capture, methods=["POST"]),
             Route(f"{one}/void", gateway.void, methods=["POST"]),
             Route(f"{one}/refunds", gateway.refund, methods=["POST"]),
-            gateway.control.mount(),
+            gateway.control.mount(Route("/payments", gateway.find_for_tests, methods=["GET"])),
         ],
         exception_handlers=HANDLERS,
         lifespan=lifespan,

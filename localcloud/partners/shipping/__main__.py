@@ -22,9 +22,7 @@ from localcloud.process import configure_logging, serve_asgi
 @click.option(
     "--api-key",
     default="local-shipping-key",
-    envvar="SHIPPING_API_KEY",
     show_default=True,
-    show_envvar=True,
     help="What callers must send as X-Api-Key.",
 )
 def main(host: str, port: int, state: Path, api_key: str) -> None:

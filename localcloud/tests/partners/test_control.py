@@ -248,3 +248,14 @@ async def test_the_ledger_can_be_read_from_where_one_stopped(gateway: httpx.Asyn
         "payment_method": "tok_success",
         "idempotency_key": "a-key-to-see",
     }
+
+
+async def test_a_test_sees_payments_past_every_fault(gateway: httpx.AsyncClient) -> None:
+    body = order()
+    payment = (await authorize(gateway, body)).json()
+    await ordered(gateway, "faults", operation="get", kind="drop", times=None)
+
+    query = {"reference": body["reference"]}
+    found = await gateway.get("/control/payments", params=query, headers={"Authorization": ""})
+
+    assert found.json() == {"payments": [payment]}

@@ -30,7 +30,9 @@ def service(erp_part: Part, erp: httpx.AsyncClient) -> Iterator[Any]:
     assert erp.base_url == erp_part.url
     with requests.Session() as session:
         transport = make_transport(session=session, timeout=10, operation_timeout=10)
-        yield make_client(f"{erp_part.url}/erp?wsdl", transport=transport).service
+        careful = zeep.Settings(strict=True, forbid_dtd=True, forbid_external=True)
+        client = make_client(f"{erp_part.url}/erp?wsdl", transport=transport, settings=careful)
+        yield client.service
 
 
 def envelope(content: str, *, prolog: str = "", header: str = "", namespace: str = SOAP) -> str:
