@@ -58,7 +58,7 @@ class Address(Body):
     line1: Annotated[str, _text(120)]
     line2: Annotated[str, _text(120)] | None = None
     city: Annotated[str, _text(80)]
-    postal_code: Annotated[str, StringConstraints(pattern=r"^[A-Z0-9][A-Z0-9 -]{1,11}$")]
+    postal_code: Annotated[str, StringConstraints(pattern=r"^[A-Z0-9][A-Z0-9 -]{1,9}$")]
     country: Country
 
 

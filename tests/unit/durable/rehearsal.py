@@ -1,4 +1,4 @@
-"""Plays an orchestrator without a Durable back end: answers its steps, fires timers, raises events."""
+"""Plays an orchestrator without a Durable back end: answers steps, fires timers, raises events."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -103,18 +103,20 @@ class Stage:
     def play(self, orchestrator: Callable[..., Any]) -> Any:
         """What the orchestrator returns in the end."""
         generator = orchestrator(cast("df.DurableOrchestrationContext", self))
-        give: Callable[[], Any] = lambda: next(generator)  # noqa: E731 - replaced in the loop
+        result: Any = None
+        fault: Exception | None = None
         while True:
             try:
-                task = give()
+                task = generator.throw(fault) if fault else generator.send(result)
             except StopIteration as end:
                 return end.value
+            result, fault = None, None
             try:
                 result = self.result_of(task)
-            except Exception as fault:  # noqa: BLE001 - thrown into the orchestrator, as the SDK does
-                give = lambda fault=fault: generator.throw(fault)  # noqa: E731
-            else:
-                give = lambda result=result: generator.send(result)  # noqa: E731
+            except AssertionError:
+                raise
+            except Exception as broken:  # noqa: BLE001 - thrown into the orchestrator, as in the SDK
+                fault = broken
 
     def once_each(self) -> list[str]:
         """The steps called, repeated attempts of one step counted as one."""

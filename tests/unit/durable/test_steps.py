@@ -25,7 +25,10 @@ def test_every_step_has_an_activity() -> None:
         payments.blueprint(nothing, nothing, nothing),
         products.blueprint(nothing, nothing),
     )
-    fulfil, cancel = definition(fulfil_order.fulfil_order), definition(cancel_order.cancel_order_saga)
+    fulfil, cancel = (
+        definition(fulfil_order.fulfil_order),
+        definition(cancel_order.cancel_order_saga),
+    )
     stages = [Stage(), Stage({"confirm_order": [FAULT]}), Stage({"reserve_stock": [FAULT]})]
     stages[-1].answers = {"reserve_stock": [FAULT], "release_stock": [FAULT]}
 

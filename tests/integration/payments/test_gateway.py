@@ -1,0 +1,89 @@
+"""The gateway client's tokens: fetched once, renewed before they end and when they are refused."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from uuid import uuid4
+
+import httpx
+import pytest
+
+from blueprints.payments.gateway import PaymentGateway, TokenSource
+from blueprints.payments.models import GatewayFault, GatewayPayment
+from tests.integration.payments.conftest import tokens
+from tests.integration.payments.standins import Standin
+
+
+@pytest.fixture
+async def http() -> AsyncIterator[httpx.AsyncClient]:
+    async with httpx.AsyncClient(trust_env=False) as client:
+        yield client
+
+
+async def authorise(gateway: PaymentGateway) -> GatewayPayment:
+    return await gateway.authorise(
+        reference=str(uuid4()),
+        amount=100,
+        currency="EUR",
+        payment_method="tok_success",
+        key=str(uuid4()),
+    )
+
+
+async def test_a_token_is_fetched_once_and_kept(identity: Standin, http: httpx.AsyncClient) -> None:
+    source = tokens(identity)
+
+    kept = await asyncio.gather(*(source.token(http) for _ in range(5)))
+
+    assert len(set(kept)) == 1
+    assert await source.token(http) == kept[0]
+
+
+async def test_a_token_is_renewed_a_minute_before_its_end(
+    identity: Standin, http: httpx.AsyncClient
+) -> None:
+    now = 1_000.0
+    source = tokens(identity)
+    source._clock = lambda: now
+    first = await source.token(http)
+    lifetime_s = source._good_until + 60 - now
+
+    now += lifetime_s - 61
+    assert await source.token(http) == first
+    now += 1
+    assert await source.token(http) != first
+
+
+async def test_a_token_that_the_gateway_refuses_is_replaced(
+    identity: Standin, bank: Standin
+) -> None:
+    source = tokens(identity)
+    gateway = PaymentGateway(bank.url, source, timeout_s=2)
+    source._token, source._good_until = "forged", float("inf")
+    # The forged token is kept as long as nobody refuses it.
+    payment = await authorise(gateway)
+
+    assert payment.status == "authorized"
+    assert source._token != "forged"
+    await gateway.close()
+
+
+async def test_a_wrong_secret_is_a_fault(identity: Standin, bank: Standin) -> None:
+    gateway = PaymentGateway(bank.url, tokens(identity, secret="wrong"), timeout_s=2)
+
+    with pytest.raises(GatewayFault, match="status 401 on the token endpoint"):
+        await authorise(gateway)
+    await gateway.close()
+
+
+async def test_a_gateway_that_is_not_there_is_a_fault(identity: Standin) -> None:
+    gateway = PaymentGateway("http://127.0.0.1:9", tokens(identity), timeout_s=2)
+
+    with pytest.raises(GatewayFault, match="ConnectError on POST /v1/payments"):
+        await authorise(gateway)
+    await gateway.close()
+
+
+def test_the_secret_is_not_printed(identity: Standin) -> None:
+    source: TokenSource = tokens(identity, secret="hunter2")
+
+    assert "hunter2" not in repr(vars(source))
