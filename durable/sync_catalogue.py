@@ -30,11 +30,11 @@ def sync_catalogue(context: df.DurableOrchestrationContext) -> Step[dict[str, An
                 "pull_catalogue_page", RETRY, {**run, "page": page}
             )
             more = answer["more"]
-        yield context.call_activity_with_retry("finish_catalogue_sync", RETRY, run)
+        ended = yield context.call_activity_with_retry("finish_catalogue_sync", RETRY, run)
     except Exception as fault:  # noqa: BLE001 - the SDK rethrows every fault as Exception
-        failure = f"page {page}: {fault}"
+        failure = f"page {page}: {fault}".partition("\n")[0]  # without the stack
         yield context.call_activity_with_retry(
             "fail_catalogue_sync", RETRY, {**run, "failure": failure}
         )
         return {"status": "failed", "pages": page}
-    return {"status": "succeeded", "pages": page}
+    return {"status": "failed" if "refused" in ended else "succeeded", "pages": page}

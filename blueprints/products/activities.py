@@ -57,13 +57,12 @@ def blueprint(stock: StockService, sync: SyncService) -> df.Blueprint:
             return {"more": await sync.pull(UUID(step["run_id"]), step["page"])}
 
     @bp.activity_trigger(input_name="run")
-    async def finish_catalogue_sync(run: RunInput) -> dict[str, str]:
+    async def finish_catalogue_sync(run: RunInput) -> StepResult:
         with telemetry.correlation(run.get("correlation_id")):
-            await sync.finish(UUID(run["run_id"]))
-            return {}
+            return await sync.finish(UUID(run["run_id"]))
 
     @bp.activity_trigger(input_name="run")
-    async def fail_catalogue_sync(run: FailedRunInput) -> dict[str, str]:
+    async def fail_catalogue_sync(run: FailedRunInput) -> StepResult:
         with telemetry.correlation(run.get("correlation_id")):
             await sync.fail(UUID(run["run_id"]), run["failure"])
             return {}

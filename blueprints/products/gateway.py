@@ -47,7 +47,8 @@ class ErpGateway:
             with self._lock:  # a zeep client and its session are not for two threads at a time
                 answer = self._service().ListProducts(PageNumber=number, PageSize=PAGE_SIZE)
         except Fault as fault:
-            raise PartnerUnavailable(f"the ERP answered with a fault: {fault.code}") from fault
+            code = str(fault.code).rpartition(":")[2]  # without its namespace prefix
+            raise PartnerUnavailable(f"the ERP answered with a fault: {code}") from fault
         except TransportError as fault:
             raise PartnerUnavailable(f"the ERP answered with status {fault.status_code}") from fault
         except RequestException as fault:
@@ -67,7 +68,7 @@ class ErpGateway:
             self._client = Client(  # type: ignore[no-untyped-call]
                 self._wsdl_url,
                 transport=transport,
-                settings=Settings(strict=True, forbid_dtd=True, forbid_external=True),
+                settings=Settings(strict=True, forbid_dtd=True, forbid_entities=True),
             )
         return self._client.service
 

@@ -12,7 +12,7 @@ from uuid_utils.compat import uuid7
 
 from blueprints.products.models import ErpPage, ErpProduct, SyncRun, cache_key
 from blueprints.products.stock import StockService
-from blueprints.products.sync import EmptyCatalogue, SyncService
+from blueprints.products.sync import SyncService
 from shared.db import Database
 from shared.problem import NotFound, PartnerUnavailable
 from tests.integration.products.warehouse import Orders, Warehouse
@@ -272,13 +272,11 @@ async def test_an_erp_that_lists_nothing_takes_nothing_off_sale(
     run = await sync.start(orchestrations, "schedule")
     assert await sync.pull(run.id, 1) is False
 
-    with pytest.raises(EmptyCatalogue):
-        await sync.finish(run.id)
+    assert await sync.finish(run.id) == {"refused": "empty_catalogue"}
 
     assert (await listed(database))["TEA-ASSAM"]["active"] is True
-    await sync.fail(run.id, "page 1: the ERP lists no products")
     ended = await sync.get(run.id)
-    assert (ended.status, ended.failure) == ("failed", "page 1: the ERP lists no products")
+    assert (ended.status, ended.failure) == ("failed", "the ERP lists no products")
 
 
 async def test_a_product_that_makes_no_sense_is_counted_and_stays_as_it_was(
@@ -295,6 +293,7 @@ async def test_a_product_that_makes_no_sense_is_counted_and_stays_as_it_was(
 
 
 async def test_reserved_stock_is_left_alone_and_too_little_stock_is_told(
+    *,
     sync: SyncService,
     erp: Erp,
     orchestrations: Orchestrations,
@@ -318,6 +317,7 @@ async def test_reserved_stock_is_left_alone_and_too_little_stock_is_told(
 
 
 async def test_goods_that_left_do_not_come_back_with_a_count_known_already(
+    *,
     sync: SyncService,
     erp: Erp,
     orchestrations: Orchestrations,
