@@ -62,8 +62,9 @@ def main(context: click.Context) -> None:
     "7071. 0 takes free ports; `status` shows them.",
 )
 @click.option("--detach", is_flag=True, help="Run in the background; return once it is ready.")
+@click.option("--brief", is_flag=True, hidden=True)
 @click.pass_obj
-def up(steps: tuple[Step, ...], state: Path, port_base: int, detach: bool) -> None:
+def up(steps: tuple[Step, ...], state: Path, port_base: int, detach: bool, brief: bool) -> None:
     """Start everything, load the demo catalogue, and stay until Ctrl-C.
 
     The data survives: the next `up` goes on where this one stopped.
@@ -71,10 +72,10 @@ def up(steps: tuple[Step, ...], state: Path, port_base: int, detach: bool) -> No
     if detach:
         _up_in_background(StateFolder(state), port_base)
     else:
-        _up_in_foreground(steps, state, port_base)
+        _up_in_foreground(steps, state, port_base, brief)
 
 
-def _up_in_foreground(steps: tuple[Step, ...], state: Path, port_base: int) -> None:
+def _up_in_foreground(steps: tuple[Step, ...], state: Path, port_base: int, brief: bool) -> None:
     stop = _on_interrupt()
     out = console()
     lines = StepLines(out)
@@ -91,9 +92,10 @@ def _up_in_foreground(steps: tuple[Step, ...], state: Path, port_base: int) -> N
         lines.close()
         raise click.ClickException(str(refused)) from refused
     lines.close()
-    took_s = time.monotonic() - lines.began_at
-    print_welcome(out, cloud.record(), _shown(cloud.state.path), took_s)
-    out.print("\nCtrl-C stops everything.")
+    if not brief:  # whoever detached says it
+        took_s = time.monotonic() - lines.began_at
+        print_welcome(out, cloud.record(), _shown(cloud.state.path), took_s)
+        out.print("\nCtrl-C stops everything.")
     stop.wait()
     out.print("\nStopping")
     cloud.stop()
@@ -138,13 +140,14 @@ def _up_in_background(state: StateFolder, port_base: int) -> None:
     with logs.open_log(file) as output:
         output.truncate(0)
         process = subprocess.Popen(  # noqa: S603 - this very command, in the background
-            [*command, "--port-base", str(port_base)],
+            [*command, "--brief", "--port-base", str(port_base)],
             cwd=ROOT,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
             start_new_session=True,
         )
+    began = time.monotonic()
     shown = 0
     while True:
         text = file.read_text(errors="replace")
@@ -157,8 +160,8 @@ def _up_in_background(state: StateFolder, port_base: int) -> None:
         if record and record.state == "ready" and record.supervisor.pid == process.pid:
             break
         time.sleep(_POLL_S)
-    click.echo(f"Ready, in the background (pid {process.pid}): {record.urls['api']}")
-    click.echo("`python -m localcloud down` stops it")
+    print_welcome(console(), record, _shown(state.path), time.monotonic() - began)
+    click.echo(f"\nIt runs in the background (pid {process.pid}); `make down` stops it.")
 
 
 @main.command()

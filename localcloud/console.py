@@ -79,7 +79,7 @@ class StepLines:
 def print_welcome(out: Console, record: CloudRecord, state: str, took_s: float) -> None:
     """The addresses, the demo people, and a first request to paste."""
     out.print(f"\n[bold green]Ready[/] in {took_s:.1f} s. The data lives in {state}\n")
-    addresses = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 2))
+    addresses = Table(box=None, show_header=False, padding=(0, 2, 0, 2))
     for name, url in record.urls.items():
         if name != "functions":
             addresses.add_row(name, url)
@@ -91,7 +91,7 @@ def print_welcome(out: Console, record: CloudRecord, state: str, took_s: float) 
     if not people:
         return
     out.print(f"\n  Demo people, password [bold]{people[0]['password']}[/]:")
-    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 2))
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 2))
     for person in people:
         table.add_row(person["username"], person["name"], ", ".join(person["roles"]) or "client")
     out.print(table)

@@ -1,4 +1,5 @@
 import json
+import re
 import subprocess
 import sys
 import sysconfig
@@ -14,14 +15,32 @@ from localcloud.state import Secrets
 DEPLOYED = {"function_app.py", "host.json", "requirements.txt", "blueprints", "durable", "shared"}
 
 INDEX = """\
-import json, sys
-sys.path[:0] = [sys.argv[1], sys.argv[2]]
+import json, runpy, sys
+from importlib.metadata import packages_distributions
+folder, packages, protos = sys.argv[1:]
+sys.path[:0] = [folder, packages]
 import function_app
-names = [function.get_function_name() for function in function_app.app.get_functions()]
-ours = {name.partition(".")[0] for name, module in sys.modules.items()
-        if (getattr(module, "__file__", None) or "").startswith(sys.argv[1])}
-print(json.dumps({"names": names, "ours": sorted(ours)}))
+needed = set(sys.modules)
+from azure_functions_runtime import functions, loader
+from azure_functions_runtime.bindings import meta
+meta.load_binding_registry()
+described, _ = loader.process_indexed_function(
+    runpy.run_path(protos)["PROTOS"],
+    functions.Registry(),
+    loader.index_function_app(folder + "/function_app.py"),
+    folder,
+)
+file_of = lambda name: getattr(sys.modules[name], "__file__", None) or ""
+owners = packages_distributions()
+print(json.dumps({
+    "names": [function.name for function in described],
+    "ours": sorted({name.partition(".")[0] for name in sys.modules
+                    if file_of(name).startswith(folder)}),
+    "installed": sorted({owners[name][0].lower().replace("_", "-") for name in needed
+                         if name in owners and file_of(name).startswith(packages)}),
+}))
 """
+"""What Microsoft's worker does with the folder that it is given, in a process that has no other."""
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +78,10 @@ def test_the_package_indexes_alone_in_an_empty_folder(archive: Path, tmp_path: P
         packed.extractall(tmp_path)
     settings = environment.application_settings(ports.assign(ports.DEFAULTS), Secrets.fresh())
     done = subprocess.run(  # noqa: S603 - our own program
-        [sys.executable, "-I", "-c", INDEX, str(tmp_path), sysconfig.get_path("purelib")],
+        [
+            *(sys.executable, "-I", "-c", INDEX, str(tmp_path), sysconfig.get_path("purelib")),
+            str(ROOT / "localcloud" / "functions" / "protos.py"),
+        ],
         cwd=tmp_path,
         env={**settings, "PATH": "/usr/bin:/bin"},
         capture_output=True,
@@ -69,5 +91,7 @@ def test_the_package_indexes_alone_in_an_empty_folder(archive: Path, tmp_path: P
     assert done.returncode == 0, done.stderr
     said = json.loads(done.stdout)
     assert said["ours"] == ["blueprints", "durable", "function_app", "shared"]
+    locked = set(re.findall(r"^([\w.-]+)==", (ROOT / "requirements.txt").read_text(), re.MULTILINE))
+    assert set(said["installed"]) <= locked, "something is imported that is not deployed"
     assert len(said["names"]) == len(set(said["names"]))
     assert {"place_order", "fulfil_order", "reserve_stock"} <= set(said["names"])
