@@ -223,7 +223,7 @@ def _key(
         raise IdempotencyKeyRequired(
             "send an Idempotency-Key of 1 to 255 visible ASCII characters, one per intent"
         )
-    path = json.dumps(sorted(req.route_params.items()))
+    path = json.dumps([sorted(req.route_params.items()), sorted(req.params.items())])
     sent = None if body is None else body.model_dump(mode="json")
     return IdempotencyKey(caller.id, operation.name, key, fingerprint(path, sent))
 

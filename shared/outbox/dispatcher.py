@@ -66,7 +66,9 @@ class Dispatcher:
         turns = [self._waiting.setdefault(key, _Turn(gives_up_at)).done for key in aggregate_ids]
         if self._worker is None or self._worker.done():
             self._worker = asyncio.create_task(self._work())
-        await asyncio.wait(turns, timeout=self._wait_s)
+        _, waiting = await asyncio.wait(turns, timeout=self._wait_s)
+        if waiting:
+            self._rest("sending takes too long")  # whoever comes next need not find out again
 
     async def relay(self, limit: int = 10_000) -> int:
         """Send what is left over, oldest first, at most about `limit` events; how many were sent.
@@ -128,11 +130,15 @@ class Dispatcher:
     def _resting(self) -> bool:
         return self._rests_until is not None and self._clock() < self._rests_until
 
-    def _failed(self, fault: Exception) -> None:
-        """Send everybody on their way; only the first failure in a row is worth a line."""
+    def _rest(self, reason: str) -> None:
+        """Let the next invocations pass; only the first time in a row is worth a line."""
         if self._rests_until is None:
-            _log.warning("events wait for the relay: %s", telemetry.describe(fault))
+            _log.warning("events wait for the relay: %s", reason)
         self._rests_until = self._clock() + BROKER_REST_S
+
+    def _failed(self, fault: Exception) -> None:
+        """Send everybody on their way."""
+        self._rest(telemetry.describe(fault))
         for turn in self._waiting.values():
             turn.done.set_result(None)
         self._waiting.clear()

@@ -7,6 +7,7 @@ import hmac
 import json
 import time
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any
 from uuid import UUID
 
@@ -40,6 +41,12 @@ CLIENTS_TID = "22222222-2222-4222-8222-222222222222"
 EMPLOYEES_TID = "11111111-1111-4111-8111-111111111111"
 
 
+@cache
+def key_of(_tid: str, _kid: str) -> rsa.RSAPrivateKey:
+    """One key per tenant and name for the whole run: making one takes a while."""
+    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
+
+
 class Tenant:
     """An issuer with one signing key; `fetches` counts how often its key set was read."""
 
@@ -53,7 +60,7 @@ class Tenant:
 
     def rotate(self, kid: str) -> None:
         """Sign with a new key from now on, and withdraw the others."""
-        self.keys = {kid: rsa.generate_private_key(public_exponent=65537, key_size=2048)}
+        self.keys = {kid: key_of(self.tid, kid)}
 
     def claims(self, **changes: Any) -> dict[str, Any]:
         """Claims of a good token; a change to None leaves the claim out."""
