@@ -1,8 +1,7 @@
-"""A PostgreSQL server of its own, a database per test, and task hubs on it."""
+"""A PostgreSQL server of its own, an empty database for each test, and task hubs on it."""
 
 import asyncio
 import importlib.util
-import itertools
 import os
 import shutil
 import socket
@@ -19,7 +18,6 @@ import psycopg
 import pytest
 import uvicorn
 from azure.durable_functions.models.utils import http_utils
-from psycopg import sql
 
 from localcloud.durable import DurableBackend, management_app, schema
 from localcloud.tests.durable.sdk import (
@@ -75,7 +73,7 @@ def postgres() -> Iterator[str]:
     dsn = f"postgresql://durable@127.0.0.1:{port}"
     try:
         _await_server(f"{dsn}/postgres", server)
-        asyncio.run(_make_template(dsn))
+        asyncio.run(_make_database(dsn))
         yield dsn
     finally:
         server.terminate()
@@ -96,28 +94,28 @@ def _await_server(dsn: str, server: subprocess.Popen[bytes]) -> None:
             return
 
 
-async def _make_template(dsn: str) -> None:
+async def _make_database(dsn: str) -> None:
     async with await psycopg.AsyncConnection.connect(
         f"{dsn}/postgres", autocommit=True
     ) as connection:
         await connection.execute("CREATE DATABASE hub")
     await schema.install(f"{dsn}/hub", HUB)
+    async with await psycopg.AsyncConnection.connect(f"{dsn}/hub") as connection:
+        await connection.execute("CREATE TABLE effects (what text)")
 
 
-_numbers = itertools.count()
+CLEAN = """
+    TRUNCATE durable.instances, durable.history, durable.inbox, durable.tasks, durable.hosts,
+        effects
+"""
 
 
 @pytest.fixture
 async def dsn(postgres: str) -> str:
-    """A database with the schema of an empty task hub."""
-    name = f"hub{next(_numbers)}"
-    async with await psycopg.AsyncConnection.connect(
-        f"{postgres}/postgres", autocommit=True
-    ) as connection:
-        await connection.execute(
-            sql.SQL("CREATE DATABASE {} TEMPLATE hub").format(sql.Identifier(name))
-        )
-    return f"{postgres}/{name}"
+    """A database with the schema of an empty task hub, and an empty table `effects`."""
+    async with await psycopg.AsyncConnection.connect(f"{postgres}/hub") as connection:
+        await connection.execute(CLEAN)
+    return f"{postgres}/hub"
 
 
 @pytest.fixture

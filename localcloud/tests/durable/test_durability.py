@@ -89,6 +89,7 @@ DUPLICATE = """
     AFTER INSERT ON durable.inbox
     FOR EACH ROW WHEN (pg_trigger_depth() = 0) EXECUTE FUNCTION duplicate()
 """
+DELIVER_ONCE = "DROP FUNCTION duplicate CASCADE"
 STEAL = (
     """
     UPDATE durable.tasks
@@ -101,6 +102,16 @@ STEAL = (
     WHERE owner IS NOT NULL AND random() < 0.3
     """,
 )
+
+
+@asynccontextmanager
+async def _duplicates(database: Database) -> AsyncIterator[None]:
+    """Delivers a quarter of all messages but events twice."""
+    await database.execute(DUPLICATE)
+    try:
+        yield
+    finally:
+        await database.execute(DELIVER_ONCE)
 
 
 @asynccontextmanager
@@ -141,9 +152,12 @@ async def test_crashes_duplicates_and_lost_leases_change_no_result(
         max_attempts=1000,
         first_pause_s=0.0001,
     )
-    await database.execute(DUPLICATE)
     hub.invoker.after = crash
-    async with await AsyncConnection.connect(hub.dsn, autocommit=True) as other, _thief(other):
+    async with (
+        await AsyncConnection.connect(hub.dsn, autocommit=True) as other,
+        _duplicates(database),
+        _thief(other),
+    ):
         started = [
             await hub.client.start_new(name)
             for _ in range(2)
@@ -272,7 +286,6 @@ async def _start_elsewhere(database: Database) -> None:
 async def test_the_work_of_a_killed_host_goes_on_in_another_within_seconds(
     make_hub: MakeHub, dsn: str, database: Database
 ) -> None:
-    await database.execute("CREATE TABLE effects (what text)")
     async with await AsyncConnection.connect(dsn, autocommit=True) as gate:
         await gate.execute("SELECT pg_advisory_lock(%s)", [GATE])
         async with _host(dsn) as process:
@@ -291,7 +304,6 @@ async def test_the_work_of_a_killed_host_goes_on_in_another_within_seconds(
 async def test_a_host_killed_between_effect_and_checkpoint_repeats_the_effect_only(
     make_hub: MakeHub, dsn: str, database: Database
 ) -> None:
-    await database.execute("CREATE TABLE effects (what text)")
     waiting = """
         SELECT count(*)
         FROM pg_stat_activity
