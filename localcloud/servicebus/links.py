@@ -136,7 +136,7 @@ class IncomingLink(Link):
         self._let_go()
 
     def _let_go(self) -> None:
-        self.session.connection.hold(-sum(map(len, self._parts)))
+        self.session.connection.let_go(sum(map(len, self._parts)))
         self._parts = []
 
     def receive(self, transfer: Transfer, data: bytes) -> None:

@@ -20,7 +20,7 @@ PAGE_BYTES: Final = 4096
 MAX_BATCH: Final = 2_000
 """Transactions of callers that one commit may carry; it bounds how long the first of them waits."""
 
-_LOCK_WAIT_S: Final = 3.0
+_LOCK_WAIT_S: Final = 1.0
 _WAL_LIMIT_BYTES: Final = 64 * 1024 * 1024
 
 _SCHEMA: Final = """

@@ -137,6 +137,8 @@ class FrameTransport(asyncio.Protocol):
         self.closing = True
         self.released()
         if linger:
+            # Closing with unread bytes would reset the connection and lose what was just said.
+            self._transport.write_eof()
             self.loop.call_later(LINGER_S, self._transport.close)
         else:
             self._transport.close()
@@ -146,6 +148,10 @@ class FrameTransport(asyncio.Protocol):
         self._partial_bytes += size
         if self._partial_bytes > _PARTIAL_LIMIT:
             raise AmqpError(RESOURCE_LIMIT, "Too many deliveries are unfinished.")
+
+    def let_go(self, size: int) -> None:
+        """These bytes are no longer held."""
+        self._partial_bytes -= size
 
     def publish_started(self) -> None:
         self._publishing += 1

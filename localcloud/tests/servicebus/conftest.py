@@ -1,0 +1,86 @@
+"""One broker for all tests of the SDKs, with a topic of its own for each test."""
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from localcloud.tests.servicebus.rig import BrokerProcess, running, subscription, write_topology
+from localcloud.tests.servicebus.sdk import Pair, Sdk
+
+SHORT_LOCK = "PT0.6S"
+SDKS = ("sync", "aio")
+PAIRS = {"plain": 16, "hasty": 5}
+"""How many topics of each kind are opened for each SDK; `hasty` ones have short locks."""
+
+
+def _topics() -> dict[str, list[dict[str, Any]]]:
+    topics = {"wire": [subscription()], "wire-hasty": [subscription(LockDuration=SHORT_LOCK)]}
+    for sdk in SDKS:
+        for number in range(PAIRS["plain"]):
+            topics[f"plain-{sdk}-{number}"] = [subscription(MaxDeliveryCount=3)]
+        for number in range(PAIRS["hasty"]):
+            hasty = subscription(MaxDeliveryCount=3, LockDuration=SHORT_LOCK)
+            topics[f"hasty-{sdk}-{number}"] = [hasty]
+        topics[f"routes-{sdk}"] = [
+            subscription("all"),
+            subscription(
+                "either",
+                [
+                    {"Label": "order", "Properties": {"kind": "a"}},
+                    {"CorrelationId": "c-1"},
+                    {"SessionId": "s-1"},
+                ],
+            ),
+            subscription("none", [{"Properties": {"kind": "nothing sends this"}}]),
+        ]
+        topics[f"fleeting-{sdk}"] = [
+            subscription("kept", DeadLetteringOnMessageExpiration=True),
+            subscription("dropped", DefaultMessageTimeToLive="PT0.5S"),
+        ]
+    return topics
+
+
+@pytest.fixture(scope="session")
+def topology(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_topology(tmp_path_factory.mktemp("servicebus") / "topology.json", _topics())
+
+
+@pytest.fixture(scope="session")
+def broker(topology: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[BrokerProcess]:
+    with running(topology, tmp_path_factory.mktemp("servicebus-state")) as process:
+        yield process
+        assert process.process.poll() is None, "the broker died during the tests"
+
+
+@pytest.fixture(scope="session", params=SDKS)
+async def sdk(request: pytest.FixtureRequest, broker: BrokerProcess) -> AsyncIterator[Sdk]:
+    opened = Sdk(broker.connection_string(), synchronous=request.param == "sync")
+    await opened.prepare(
+        f"{kind}-{request.param}-{number}"
+        for kind, count in PAIRS.items()
+        for number in range(count)
+    )
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+def plain(sdk: Sdk) -> Pair:
+    return sdk.take("plain")
+
+
+@pytest.fixture
+def hasty(sdk: Sdk) -> Pair:
+    return sdk.take("hasty")
+
+
+@pytest.fixture
+def routes_topic(sdk: Sdk) -> str:
+    return f"routes-{sdk.name}"
+
+
+@pytest.fixture
+def fleeting_topic(sdk: Sdk) -> str:
+    return f"fleeting-{sdk.name}"
