@@ -36,7 +36,7 @@ CREATE TABLE orders.orders (
     ),
     tax_total bigint NOT NULL CHECK (tax_total >= shipping_tax),
     gross_total bigint NOT NULL CHECK (gross_total = net_total + shipping_net + tax_total),
-    weight_g integer NOT NULL CHECK (weight_g >= 0),
+    weight_g bigint NOT NULL CHECK (weight_g >= 0),
     payment_method text NOT NULL CHECK (payment_method ~ '^tok_[a-z0-9_]{3,64}$'),
 
     shipping_service text NOT NULL CHECK (shipping_service IN ('standard', 'express')),
@@ -100,12 +100,17 @@ LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM 1
     FROM orders.orders AS o
+    CROSS JOIN LATERAL (
+        SELECT
+            sum(i.net) AS net,
+            sum(i.tax) AS tax,
+            sum(i.unit_weight_g::bigint * i.quantity) AS weight_g
+        FROM orders.order_items AS i
+        WHERE i.order_id = o.id
+    ) AS lines
     WHERE o.id = NEW.id
-        AND (o.net_total, o.tax_total - o.shipping_tax, o.weight_g) IS DISTINCT FROM (
-            SELECT sum(i.net)::bigint, sum(i.tax)::bigint, sum(i.unit_weight_g * i.quantity)::integer
-            FROM orders.order_items AS i
-            WHERE i.order_id = o.id
-        );
+        AND (o.net_total, o.tax_total - o.shipping_tax, o.weight_g)
+            IS DISTINCT FROM (lines.net, lines.tax, lines.weight_g);
     IF FOUND THEN
         RAISE EXCEPTION 'the lines of order % do not sum to its totals', NEW.id
             USING ERRCODE = 'check_violation', CONSTRAINT = 'lines_sum_to_totals';

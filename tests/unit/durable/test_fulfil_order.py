@@ -17,7 +17,7 @@ STEPS = {
     "capture_payment": "refund_payment",
     "confirm_order": None,
 }
-PENDING = {"pending": "confirmation", "window_s": 900}
+PENDING: dict[str, Any] = {"pending": "confirmation", "window_s": 900}
 
 
 def begun(until: str) -> list[str]:
@@ -140,8 +140,10 @@ def test_a_confirmation_that_is_given_in_time_lets_the_order_go_on() -> None:
 
 
 def test_a_wrong_confirmation_cancels_the_order() -> None:
-    answers = [PENDING, {"refused": "confirmation_failed"}]
-    stage = Stage({"authorise_payment": answers}, events=["payment_answered"])
+    stage = Stage(
+        {"authorise_payment": [PENDING, {"refused": "confirmation_failed"}]},
+        events=["payment_answered"],
+    )
 
     outcome = stage.play(fulfil_order)
 
