@@ -3,7 +3,7 @@ SHELL := /bin/sh
 .DEFAULT_GOAL := help
 PYTHON := .venv/bin/python
 
-.PHONY: help setup run test check format demo bench lock package status down reset clean
+.PHONY: help setup run test check format demo bench docs lock package status down reset clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
@@ -32,6 +32,9 @@ format: setup ## Format the code and mend what the linter can
 
 bench: setup ## Measure orders, reads and import time; results in bench/results/
 	@exec $(PYTHON) -m bench $(ARGS)
+
+docs: setup ## Write docs/api.md and docs/problems.md anew from the code
+	@exec $(PYTHON) docs/reference.py
 
 lock: setup ## Lock both requirements files anew, with hashes
 	@scripts/lock

@@ -143,3 +143,4 @@ for blueprint in (
     sync_catalogue.bp,
 ):
     app.register_functions(blueprint)
+api.serves(app)

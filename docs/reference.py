@@ -1,0 +1,97 @@
+"""Writes the reference pages from the code: `make docs`. A test fails when one is stale."""
+
+import json
+import os
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+SAMPLE = ROOT / "local.settings.sample.json"
+
+
+def load() -> None:
+    """Make `function_app` importable: its settings are the sample's, nothing is connected to."""
+    os.environ.update(json.loads(SAMPLE.read_text())["Values"])
+    if str(ROOT) not in sys.path:
+        sys.path.insert(0, str(ROOT))
+
+
+def api_page() -> str:
+    """Every operation: method, path, who may call it, what it does, its own problem codes."""
+    import function_app  # noqa: PLC0415 - needs the settings that `load` sets
+
+    lines = [
+        "# API",
+        "",
+        "Generated from the code by `make docs`. Paths are below `/api`. Every answer carries",
+        "`X-Correlation-Id`; errors are `application/problem+json` ([problems](problems.md)).",
+        "",
+        "| operation | clients' scope | employees' roles | what | problems of its own |",
+        "|---|---|---|---|---|",
+    ]
+    registry = function_app.api.registry
+    rows = []
+    for route in function_app.api.routes():
+        operation = registry[route.name]
+        path = re.sub(r":guid\}", "}", route.template)
+        notes = []
+        if operation.idempotency_key:
+            notes.append("`Idempotency-Key`")
+        if operation.if_match:
+            notes.append("`If-Match`")
+        access = operation.access
+        scope = "anyone" if access.anyone else f"`{access.client_scope}`"
+        roles = ", ".join(sorted(access.employee_roles or ())) or "–"
+        codes = ", ".join(f"`{problem.code}`" for problem in operation.raises) or "–"
+        what = " ".join([operation.summary, *(f"Needs {note}." for note in notes)])
+        method = "/".join(sorted(route.methods))
+        scope = "–" if access.client_scope is None and not access.anyone else scope
+        rows.append((path, f"| `{method} /{path}` | {scope} | {roles} | {what} | {codes} |"))
+    return "\n".join([*lines, *(row for _, row in sorted(rows)), ""])
+
+
+def problems() -> Iterator[tuple[str, int, str]]:
+    """Code, status and meaning of every problem that the product knows."""
+    import function_app  # noqa: F401, PLC0415 - defines them all
+    from shared.problem import Problem  # noqa: PLC0415
+
+    def below(kind: type[Problem]) -> Iterator[type[Problem]]:
+        for child in kind.__subclasses__():
+            yield child
+            yield from below(child)
+
+    for kind in below(Problem):
+        if "code" in vars(kind):
+            yield kind.code, kind.status, " ".join((kind.__doc__ or "").split())
+
+
+def problems_page() -> str:
+    """Every problem code."""
+    lines = [
+        "# Problems",
+        "",
+        "Generated from the code by `make docs`. An error answer is RFC 9457",
+        "`application/problem+json`: `type`, `title`, `status`, `detail`, a stable `code` and the",
+        "`correlation_id` to quote to support; some carry more, named here.",
+        "",
+        "| code | status | meaning |",
+        "|---|---|---|",
+    ]
+    return "\n".join(
+        [*lines, *(f"| `{c}` | {s} | {meaning} |" for c, s, meaning in sorted(problems())), ""]
+    )
+
+
+PAGES = {"api.md": api_page, "problems.md": problems_page}
+
+
+def main() -> None:
+    load()
+    for name, page in PAGES.items():
+        (ROOT / "docs" / name).write_text(page())
+
+
+if __name__ == "__main__":
+    main()
