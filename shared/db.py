@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import select
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -65,10 +66,8 @@ class Database:
         `async with tx.transaction():` inside is a savepoint. Raises one of UNAVAILABLE when there
         is no connection to be had; deadlocks and lost connections are psycopg's errors.
         """
-        pool = await self._opened()
-        async with pool.connection() as connection:
-            # Several statements in one string cannot be prepared. The pool's own block commits or
-            # rolls back whatever transaction it finds open when it is left.
+        async with self._connection() as connection:
+            # Several statements in one string cannot be prepared; `_connection` ends what they begin.
             await connection.execute(self._begin, prepare=False)
             yield connection
 
@@ -79,8 +78,7 @@ class Database:
         Half the round trips of a transaction. For writes use `transaction`. The whole block must
         end within the statement timeout, else psycopg.errors.QueryCanceled.
         """
-        pool = await self._opened()
-        async with pool.connection() as connection:
+        async with self._connection() as connection:
             try:
                 async with asyncio.timeout(self._statement_timeout_s):
                     yield connection
@@ -92,6 +90,27 @@ class Database:
         pool, self._pool, self._loop = self._pool, None, None
         if pool is not None:
             await pool.close()
+
+    @contextlib.asynccontextmanager
+    async def _connection(self) -> AsyncIterator[psycopg.AsyncConnection[TupleRow]]:
+        """A connection from the pool, whose open transaction ends with the block.
+
+        Like the pool's own `connection`, but connections that a restart of the server has ended
+        are replaced at once; the pool's check waits a second and longer for each.
+        """
+        pool = await self._opened()
+        connection = await pool.getconn()
+        for _ in range(self._max_size):
+            if not _ended(connection):
+                break
+            await connection.close()
+            await pool.putconn(connection)
+            connection = await pool.getconn()
+        try:
+            async with connection:
+                yield connection
+        finally:
+            await pool.putconn(connection)
 
     async def _opened(self) -> AsyncConnectionPool[psycopg.AsyncConnection[TupleRow]]:
         loop = asyncio.get_running_loop()
@@ -116,6 +135,16 @@ class Database:
             self._loop = loop
             await self._pool.open()
         return self._pool
+
+
+def _ended(connection: psycopg.AsyncConnection[Any]) -> bool:
+    """Whether the server has ended a pooled connection; costs no round trip.
+
+    An idle server says nothing: something to read is its farewell.
+    """
+    poll = select.poll()
+    poll.register(connection.fileno(), select.POLLIN)
+    return bool(poll.poll(0))
 
 
 async def _speak_utc(connection: psycopg.AsyncConnection[Any]) -> None:

@@ -106,13 +106,13 @@ def postgres() -> Iterator[Postgres]:
         "--locale-provider=builtin",
         "--builtin-locale=C.UTF-8",
     ]
-    subprocess.run([*initdb, *locale], check=True, capture_output=True, user=user, cwd=folder)  # noqa: S603 - our own arguments
+    subprocess.run([*initdb, *locale], check=True, capture_output=True, user=user, cwd=folder)
     port = _free_port()
     settings = [f"--{name}={value}" for name, value in SETTINGS.items()]
     binary = str(_binaries() / "postgres")
     command = [binary, "-D", str(data), "-p", str(port), "-k", str(folder), *settings]
     with log.open("wb") as output:
-        server = subprocess.Popen(command, stdout=output, stderr=output, user=user, cwd=folder)  # noqa: S603 - our own arguments
+        server = subprocess.Popen(command, stdout=output, stderr=output, user=user, cwd=folder)
     try:
         running = Postgres(port)
         _wait_until_it_answers(running.url("postgres"), server, log)

@@ -169,6 +169,20 @@ async def test_a_lost_connection_is_one_failure_and_then_forgotten(database_url:
     await pooled.close()
 
 
+async def test_connections_that_the_server_ended_meanwhile_are_replaced(
+    database: Database, database_url: str
+) -> None:
+    pooled = Database(database_url, max_size=2)
+    async with pooled.reading() as one, pooled.reading() as other:
+        pids = [one.info.backend_pid, other.info.backend_pid]
+    async with database.reading() as tx:
+        await tx.execute("SELECT pg_terminate_backend(pid, 5000) FROM unnest(%s) AS pid", (pids,))
+    for _ in range(3):
+        async with pooled.reading() as tx:
+            assert await (await tx.execute("SELECT 1")).fetchone() == (1,)
+    await pooled.close()
+
+
 async def test_many_first_users_share_one_pool(database_url: str) -> None:
     pooled = Database(database_url, max_size=2)
 

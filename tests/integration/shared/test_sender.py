@@ -36,7 +36,7 @@ class Broker:
     def start(self) -> None:
         command = [sys.executable, "-m", "localcloud.servicebus", "--port", str(self.port)]
         state = ["--state", str(self._state), "--log-level", "warning"]
-        self.process = subprocess.Popen(  # noqa: S603 - our own arguments
+        self.process = subprocess.Popen(
             [*command, *state],
             cwd=ROOT,
             env=os.environ | {"LOCALCLOUD_SERVICEBUS_KEY": KEY},
