@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, Field, StringConstraints
 
 from shared.http import Body
 from shared.problem import Problem
@@ -21,6 +21,15 @@ MAILBOX = (
     r"@([A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$"
 )
 
+LOCAL_PART_MAX_LENGTH = 64
+
+
+def _with_short_local_part(mailbox: str) -> str:
+    if mailbox.index("@") > LOCAL_PART_MAX_LENGTH:
+        raise ValueError(f"at most {LOCAL_PART_MAX_LENGTH} characters stand before the @")
+    return mailbox
+
+
 Name = Annotated[
     str,
     StringConstraints(strip_whitespace=True, min_length=1, max_length=200, pattern=PRINTABLE),
@@ -29,7 +38,11 @@ AddressLine = Annotated[
     str,
     StringConstraints(strip_whitespace=True, min_length=1, max_length=200, pattern=PRINTABLE),
 ]
-Email = Annotated[str, StringConstraints(strip_whitespace=True, max_length=254, pattern=MAILBOX)]
+Email = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, max_length=254, pattern=MAILBOX),
+    AfterValidator(_with_short_local_part),
+]
 Phone = Annotated[
     str, StringConstraints(pattern=r"^\+[1-9][0-9]{6,14}$"), Field(description="E.164")
 ]

@@ -1,0 +1,414 @@
+"""Registering and keeping customers, through their HTTP functions and a real PostgreSQL."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+from uuid import UUID
+
+import azure.functions as func
+import pytest
+from psycopg.rows import dict_row
+from uuid_utils.compat import uuid7
+
+from blueprints.customers import routes
+from blueprints.customers.service import CustomerService
+from shared.auth import Caller
+from shared.db import Database
+from shared.http import Api
+
+PROFILE: dict[str, Any] = {
+    "name": "Alice Example",
+    "email": "alice@clients.example",
+    "phone": "+4930123456",
+    "default_address": {
+        "line1": "Hauptstraße 1",
+        "postal_code": "10115",
+        "city": "Berlin",
+        "country": "DE",
+    },
+    "language": "de",
+}
+
+type Function = Callable[[func.HttpRequest], Awaitable[func.HttpResponse]]
+
+
+class Door:
+    """Lets in whoever the token names."""
+
+    def __init__(self) -> None:
+        self.callers: dict[str, Caller] = {}
+
+    async def authenticate(self, authorization: str | None) -> Caller:
+        assert authorization is not None
+        return self.callers[authorization]
+
+
+class Portal:
+    """The functions of the slice, called as people."""
+
+    def __init__(self, customers: CustomerService) -> None:
+        self._door = Door()
+        app = func.FunctionApp()
+        app.register_functions(routes.blueprint(Api(self._door), customers))
+        self._functions: dict[str, Any] = {
+            str(f.get_function_name()): f.get_user_function() for f in app.get_functions()
+        }
+
+    async def call(
+        self,
+        name: str,
+        caller: Caller,
+        *,
+        customer_id: UUID | None = None,
+        body: Mapping[str, Any] | None = None,
+        if_match: str | None = None,
+    ) -> func.HttpResponse:
+        token = str(len(self._door.callers))
+        self._door.callers[token] = caller
+        headers = {"authorization": token, "content-type": "application/json"}
+        request = func.HttpRequest(
+            "POST" if body is not None else "GET",
+            "https://platform.test/api/v1/customers",
+            headers=headers | ({"if-match": if_match} if if_match is not None else {}),
+            route_params={} if customer_id is None else {"customer_id": str(customer_id)},
+            body=b"" if body is None else json.dumps(body).encode(),
+        )
+        function: Function = self._functions[name]
+        return await function(request)
+
+
+def client(person: UUID | None = None) -> Caller:
+    return Caller("client", person or uuid7(), scopes=frozenset({"customers.readwrite"}))
+
+
+def employee(role: str) -> Caller:
+    return Caller(
+        "employee", uuid7(), roles=frozenset({role}), scopes=frozenset({"employee.access"})
+    )
+
+
+def told(response: func.HttpResponse) -> Any:
+    return json.loads(response.get_body())
+
+
+@pytest.fixture(scope="module")
+def customers(database: Database) -> CustomerService:
+    return CustomerService(database)
+
+
+@pytest.fixture(scope="module")
+def portal(customers: CustomerService) -> Portal:
+    return Portal(customers)
+
+
+async def rows(database: Database, customer_id: UUID) -> list[dict[str, Any]]:
+    """The customer as it is stored, preferences beside it."""
+    async with database.reading() as tx, tx.cursor(row_factory=dict_row) as cursor:
+        await cursor.execute(
+            """
+            SELECT
+                c.name, c.email, c.phone, c.default_address, c.segment, c.status, c.version,
+                p.language
+            FROM customers.customers AS c
+            LEFT JOIN customers.customer_preferences AS p ON p.customer_id = c.id
+            WHERE c.id = %s
+            """,
+            (customer_id,),
+        )
+        return await cursor.fetchall()
+
+
+async def test_the_first_sign_in_registers_the_customer_under_his_object_id(
+    portal: Portal, database: Database
+) -> None:
+    alice = client()
+
+    response = await portal.call("register_customer", alice, body=PROFILE)
+
+    assert (response.status_code, response.headers["ETag"]) == (201, '"1"')
+    assert response.headers["Location"] == f"/api/v1/customers/{alice.id}"
+    answer = told(response)
+    assert answer.pop("registered_at") == answer.pop("updated_at")
+    address = PROFILE["default_address"] | {"line2": None}
+    assert answer == PROFILE | {
+        "id": str(alice.id),
+        "default_address": address,
+        "segment": "standard",
+        "status": "active",
+        "version": 1,
+    }
+    assert await rows(database, alice.id) == [
+        PROFILE
+        | {"default_address": address, "segment": "standard", "status": "active", "version": 1}
+    ]
+
+
+async def test_who_is_registered_stays_as_he_is(portal: Portal, database: Database) -> None:
+    alice = client()
+    await portal.call("register_customer", alice, body=PROFILE)
+    before = await rows(database, alice.id)
+
+    response = await portal.call("register_customer", alice, body=PROFILE | {"name": "Alma"})
+
+    assert (response.status_code, told(response)["name"]) == (200, "Alice Example")
+    assert "Location" not in response.headers
+    assert await rows(database, alice.id) == before
+
+
+async def test_signing_in_twice_at_once_registers_once(portal: Portal, database: Database) -> None:
+    alice = client()
+
+    answers = await asyncio.gather(
+        *(portal.call("register_customer", alice, body=PROFILE) for _ in range(6))
+    )
+
+    assert sorted(answer.status_code for answer in answers) == [200] * 5 + [201]
+    assert len(await rows(database, alice.id)) == 1
+
+
+async def test_little_is_enough_to_register(portal: Portal) -> None:
+    response = await portal.call(
+        "register_customer", client(), body={"name": " Bo ", "email": "bo@clients.example"}
+    )
+
+    answer = told(response)
+    assert (response.status_code, answer["name"], answer["language"]) == (201, "Bo", "en")
+    assert (answer["phone"], answer["default_address"]) == (None, None)
+
+
+async def test_a_customer_reads_himself(portal: Portal) -> None:
+    alice = client()
+    registered = told(await portal.call("register_customer", alice, body=PROFILE))
+
+    mine = await portal.call("get_own_customer", alice)
+    by_id = await portal.call("get_customer", alice, customer_id=alice.id)
+
+    assert (mine.status_code, mine.headers["ETag"], told(mine)) == (200, '"1"', registered)
+    assert (by_id.status_code, told(by_id)) == (200, registered)
+
+
+async def test_who_is_not_registered_finds_nothing(portal: Portal) -> None:
+    response = await portal.call("get_own_customer", client())
+
+    assert (response.status_code, told(response)["code"]) == (404, "not-found")
+
+
+@pytest.mark.parametrize("name", ["get_customer", "update_customer"])
+async def test_someone_elses_customer_looks_like_none(
+    portal: Portal, database: Database, name: str
+) -> None:
+    alice, bruno = client(), client()
+    await portal.call("register_customer", alice, body=PROFILE)
+    before = await rows(database, alice.id)
+    body = PROFILE | {"name": "Mine now"} if name == "update_customer" else None
+
+    existing, missing = [
+        await portal.call(name, bruno, customer_id=customer_id, body=body, if_match='"1"')
+        for customer_id in (alice.id, uuid7())
+    ]
+
+    assert (existing.status_code, missing.status_code) == (404, 404)
+    assert told(existing)["detail"] == told(missing)["detail"]
+    assert await rows(database, alice.id) == before
+
+
+@pytest.mark.parametrize("role", ["customer-service", "order-manager", "admin"])
+async def test_employees_read_any_customer(portal: Portal, role: str) -> None:
+    alice = client()
+    await portal.call("register_customer", alice, body=PROFILE)
+
+    response = await portal.call("get_customer", employee(role), customer_id=alice.id)
+
+    assert (response.status_code, told(response)["name"]) == (200, "Alice Example")
+
+
+async def test_a_customer_replaces_the_whole_profile(portal: Portal, database: Database) -> None:
+    alice = client()
+    await portal.call("register_customer", alice, body=PROFILE)
+
+    response = await portal.call(
+        "update_customer",
+        alice,
+        customer_id=alice.id,
+        body={"name": "Alice Other", "email": "other@clients.example", "language": "fr"},
+        if_match='"1"',
+    )
+
+    assert (response.status_code, response.headers["ETag"]) == (200, '"2"')
+    assert told(response)["name"] == "Alice Other"
+    assert await rows(database, alice.id) == [
+        {
+            "name": "Alice Other",
+            "email": "other@clients.example",
+            "phone": None,
+            "default_address": None,
+            "segment": "standard",
+            "status": "active",
+            "version": 2,
+            "language": "fr",
+        }
+    ]
+
+
+@pytest.mark.parametrize(
+    ("if_match", "status", "code"),
+    [
+        (None, 428, "etag-required"),
+        ('"2"', 412, "etag-mismatch"),
+        ('"0"', 412, "etag-mismatch"),
+        ('"999999999999999999"', 412, "etag-mismatch"),
+        ("nonsense", 412, "etag-mismatch"),
+    ],
+)
+async def test_a_change_names_the_version_it_was_made_against(
+    portal: Portal, database: Database, if_match: str | None, status: int, code: str
+) -> None:
+    alice = client()
+    await portal.call("register_customer", alice, body=PROFILE)
+    before = await rows(database, alice.id)
+
+    response = await portal.call(
+        "update_customer",
+        alice,
+        customer_id=alice.id,
+        body=PROFILE | {"name": "Alma"},
+        if_match=if_match,
+    )
+
+    assert (response.status_code, told(response)["code"]) == (status, code)
+    assert await rows(database, alice.id) == before
+
+
+async def test_of_two_changes_of_one_version_one_wins(portal: Portal, database: Database) -> None:
+    alice = client()
+    await portal.call("register_customer", alice, body=PROFILE)
+
+    answers = await asyncio.gather(
+        *(
+            portal.call(
+                "update_customer",
+                alice,
+                customer_id=alice.id,
+                body=PROFILE | {"name": f"Alice {number}"},
+                if_match='"1"',
+            )
+            for number in range(5)
+        )
+    )
+
+    assert sorted(answer.status_code for answer in answers) == [200] + [412] * 4
+    (row,) = await rows(database, alice.id)
+    winner = next(answer for answer in answers if answer.status_code == 200)
+    assert (row["name"], row["version"]) == (told(winner)["name"], 2)
+
+
+async def test_customer_service_sets_status_and_segment(
+    portal: Portal, customers: CustomerService
+) -> None:
+    alice = client()
+    await portal.call("register_customer", alice, body=PROFILE)
+
+    response = await portal.call(
+        "update_customer",
+        employee("customer-service"),
+        customer_id=alice.id,
+        body=PROFILE | {"status": "inactive", "segment": "vip"},
+        if_match='"1"',
+    )
+
+    assert response.status_code == 200
+    assert (told(response)["status"], told(response)["segment"]) == ("inactive", "vip")
+    assert await customers.standing(alice.id) == "inactive"
+    kept = await portal.call(
+        "update_customer", alice, customer_id=alice.id, body=PROFILE, if_match='"2"'
+    )
+    assert (told(kept)["status"], told(kept)["segment"]) == ("inactive", "vip")
+
+
+@pytest.mark.parametrize("change", [{"status": "active"}, {"segment": "vip"}])
+async def test_a_customer_sets_neither_status_nor_segment(
+    portal: Portal, database: Database, change: dict[str, str]
+) -> None:
+    alice = client()
+    await portal.call("register_customer", alice, body=PROFILE)
+    before = await rows(database, alice.id)
+
+    response = await portal.call(
+        "update_customer", alice, customer_id=alice.id, body=PROFILE | change, if_match='"1"'
+    )
+
+    assert (response.status_code, told(response)["code"]) == (403, "forbidden")
+    assert await rows(database, alice.id) == before
+
+
+@pytest.mark.parametrize("role", ["order-manager", "admin"])
+async def test_other_employees_change_no_profile(portal: Portal, role: str) -> None:
+    alice = client()
+    await portal.call("register_customer", alice, body=PROFILE)
+
+    response = await portal.call(
+        "update_customer", employee(role), customer_id=alice.id, body=PROFILE, if_match='"1"'
+    )
+
+    assert (response.status_code, told(response)["code"]) == (403, "forbidden")
+
+
+async def test_an_employee_is_no_customer(portal: Portal) -> None:
+    carla = employee("customer-service")
+
+    for name, body in (("register_customer", PROFILE), ("get_own_customer", None)):
+        response = await portal.call(name, carla, body=body)
+        assert (response.status_code, told(response)["code"]) == (403, "forbidden")
+
+
+async def test_an_erased_customer_is_gone_for_good(
+    portal: Portal, customers: CustomerService, database: Database
+) -> None:
+    alice = client()
+    await portal.call("register_customer", alice, body=PROFILE)
+    async with database.transaction() as tx:
+        await tx.execute(
+            """
+            UPDATE customers.customers
+            SET status = 'erased', name = NULL, email = NULL, phone = NULL, default_address = NULL
+            WHERE id = %s
+            """,
+            (alice.id,),
+        )
+    before = await rows(database, alice.id)
+
+    again = await portal.call("register_customer", alice, body=PROFILE)
+    read = await portal.call("get_customer", employee("admin"), customer_id=alice.id)
+    changed = await portal.call(
+        "update_customer", alice, customer_id=alice.id, body=PROFILE, if_match='"1"'
+    )
+
+    assert (again.status_code, told(again)["code"]) == (409, "customer-erased")
+    assert (read.status_code, changed.status_code) == (404, 404)
+    assert await rows(database, alice.id) == before
+    assert await customers.standing(alice.id) == "inactive"
+
+
+async def test_standing_tells_who_may_order(portal: Portal, customers: CustomerService) -> None:
+    alice = client()
+    await portal.call("register_customer", alice, body=PROFILE)
+
+    assert await customers.standing(alice.id) == "active"
+    assert await customers.standing(uuid7()) == "unknown"
+
+
+async def test_a_refused_profile_is_not_kept_and_not_repeated(
+    portal: Portal, database: Database
+) -> None:
+    alice = client()
+
+    response = await portal.call(
+        "register_customer", alice, body=PROFILE | {"email": "secret-not-a-mailbox", "vip": True}
+    )
+
+    answer = told(response)
+    assert (response.status_code, answer["code"]) == (400, "invalid-request")
+    assert {error["field"] for error in answer["errors"]} == {"email", "vip"}
+    assert b"secret-not-a-mailbox" not in response.get_body()
+    assert await rows(database, alice.id) == []
