@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Protocol
 from uuid import UUID
 
-from blueprints.products import reservation_repository, stock_repository
+from blueprints.products import reservations_repository, stock_repository
 from blueprints.products.models import StepResult, StockEvent
 from shared import telemetry
 from shared.db import Database
@@ -69,9 +69,9 @@ class StockService:
         assert order is not None, "an unknown order is refused"
         quantities = _summed(order.lines)
         async with self._database.transaction() as tx:
-            if await reservation_repository.hold(tx, order_id, quantities, self._ttl):
+            if await reservations_repository.hold(tx, order_id, quantities, self._ttl):
                 return {}
-            statuses = await reservation_repository.statuses(tx, order_id)
+            statuses = await reservations_repository.statuses(tx, order_id)
         if statuses & {"held", "committed", "fulfilled"}:
             return {}
         if "released" in statuses:
@@ -83,9 +83,9 @@ class StockService:
         order = await self._orders.fulfilment(order_id)
         quantities = _summed(order.lines if order is not None else ())
         async with self._database.transaction() as tx:
-            await reservation_repository.release(tx, order_id, quantities)
+            await reservations_repository.release(tx, order_id, quantities)
             if quantities:
-                await reservation_repository.bar(tx, order_id, quantities)
+                await reservations_repository.bar(tx, order_id, quantities)
         return {}
 
     async def commit(self, order_id: UUID) -> bool:
@@ -109,11 +109,11 @@ class StockService:
         own, so a long queue never locks much.
         """
         async with self._database.reading() as tx:
-            due = await reservation_repository.due(tx, limit=EXPIRY_BATCH)
+            due = await reservations_repository.due(tx, limit=EXPIRY_BATCH)
         expired = 0
         for order_id in due:
             async with self._database.transaction() as tx:
-                if await reservation_repository.expire(tx, order_id):
+                if await reservations_repository.expire(tx, order_id):
                     expired += 1
                     log.info("reservation expired order_id=%s", order_id)
         return expired

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from uuid_utils.compat import uuid7
 
-from blueprints.products import reservation_repository
+from blueprints.products import reservations_repository
 from blueprints.products.stock import StockService
 from shared.db import Database
 from tests.integration.products.warehouse import Orders, Warehouse, told
@@ -145,7 +145,7 @@ async def test_a_reservation_that_waited_takes_what_came_back_meanwhile(
     first, second = orders.place((kettle, 2)), orders.place((kettle, 2))
     await stock.reserve(first)
     async with database.transaction() as tx:
-        await reservation_repository.release(tx, first, [kettle])
+        await reservations_repository.release(tx, first, [kettle])
         waiting = asyncio.create_task(stock.reserve(second))
         await warehouse.somebody_waits()
 
@@ -164,7 +164,7 @@ async def test_a_confirmation_that_waited_keeps_what_was_reserved_anew(
     await warehouse.let_time_run_out(order)
     await stock.expire()
     async with database.transaction() as tx:
-        await reservation_repository.hold(tx, order, {kettle: 2}, timedelta(hours=1))
+        await reservations_repository.hold(tx, order, {kettle: 2}, timedelta(hours=1))
         waiting = asyncio.create_task(stock.commit(order))
         await warehouse.somebody_waits()
 
