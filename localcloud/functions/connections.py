@@ -7,10 +7,7 @@ from azure.servicebus.aio import ServiceBusClient
 
 from localcloud.functions.errors import StartRefused
 
-# The SDK holds one lock while it reads or writes, and a settlement waits for the read to time out.
-# The default of 0.2 s would cap the speed of a quiet subscription's settlements.
 _OPTIONS: dict[str, Any] = {
-    "socket_timeout": 0.05,
     "retry_total": 3,
     "retry_backoff_factor": 0.1,
     "retry_backoff_max": 2,

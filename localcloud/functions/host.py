@@ -149,7 +149,7 @@ class Host:
         public = self._servers[-1]
         public.stop_accepting()
         self._timers.stop()
-        await self._subscriptions.stop()
+        self._subscriptions.stop()
         until = time.monotonic() + self._setup.grace_s
         # Durable work last: what runs now may still start orchestrations through the back end.
         await self._executor.finished(until, durable=False)

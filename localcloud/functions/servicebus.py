@@ -5,6 +5,7 @@ import contextlib
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 
 from azure.servicebus import ServiceBusReceivedMessage
 from azure.servicebus.aio import ServiceBusClient, ServiceBusReceiver
@@ -15,12 +16,12 @@ from localcloud.functions.connections import Connections
 from localcloud.functions.errors import StartRefused
 from localcloud.functions.execution import Executor
 from localcloud.functions.inputs import Inputs
+from localcloud.functions.link import Link
 from localcloud.functions.logs import host_log
 from localcloud.functions.messages import metadata_of, properties_of, value_of
 from localcloud.functions.settings import ServiceBusOptions
 from localcloud.functions.tracing import trace_context
 
-_LISTEN_S = 60.0
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 5.0
 _RENEWAL_CHECK_S = 1.0
 # A message that waited in the buffer until its lock has less than this left is asked about first.
@@ -30,10 +31,10 @@ _SAFE_LOCK_S = 2.0
 class _InHand:
     """A message that a function works on."""
 
-    __slots__ = ("lock_s", "message", "receiver", "renewable", "since")
+    __slots__ = ("link", "lock_s", "message", "renewable", "since")
 
-    def __init__(self, message: ServiceBusReceivedMessage, receiver: ServiceBusReceiver) -> None:
-        self.message, self.receiver = message, receiver
+    def __init__(self, message: ServiceBusReceivedMessage, link: Link) -> None:
+        self.message, self.link = message, link
         self.since = time.monotonic()
         self.lock_s = _lock_left_s(message)
         self.renewable = True
@@ -53,10 +54,10 @@ class Subscription:
         self.function = function
         self._client, self._options = client, options
         self._executor, self._inputs = executor, inputs
-        self._free = asyncio.Semaphore(options.max_concurrent_calls)
         self._in_hand: dict[asyncio.Task[None], _InHand] = {}
-        self._receivers: set[ServiceBusReceiver] = set()
+        self._link: Link | None = None
         self._retiring: set[asyncio.Task[None]] = set()
+        self._stopping = False
         self._data_type = str(function.fields.get("dataType", "")).upper()
         self.entity = entity_of(function)
 
@@ -64,58 +65,50 @@ class Subscription:
         """Receive until cancelled, however often and however long the broker is away."""
         pause_s, away = _FIRST_PAUSE_S, False
         while True:
-            receiver = self._new_receiver()
+            link = self._link = Link(self._new_receiver())
             try:
-                await receiver.__aenter__()
+                await link.receiver.__aenter__()
                 if away:
                     host_log.info("connected to %s again", self.entity)
                 pause_s, away = _FIRST_PAUSE_S, False
-                await self._receive(receiver)
+                await self._work_through(link)
             except Exception as error:  # noqa: BLE001 - the SDK raises far more than its own errors
                 if not away:
                     host_log.warning("%s is out of reach, trying again: %s", self.entity, error)
                 away = True
-            self._retire(receiver)
+            self._retire(link)
             await asyncio.sleep(pause_s)
             pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
 
     def _new_receiver(self) -> ServiceBusReceiver:
         topic, _, subscription = self.entity.partition("/")
         prefetch = self._options.prefetch_count
-        receiver = (
-            self._client.get_subscription_receiver(topic, subscription, prefetch_count=prefetch)
-            if subscription
-            else self._client.get_queue_receiver(topic, prefetch_count=prefetch)
-        )
-        self._receivers.add(receiver)
-        return receiver
+        if subscription:
+            return self._client.get_subscription_receiver(
+                topic, subscription, prefetch_count=prefetch
+            )
+        return self._client.get_queue_receiver(topic, prefetch_count=prefetch)
 
-    async def _receive(self, receiver: ServiceBusReceiver) -> None:
+    async def _work_through(self, link: Link) -> None:
+        """Take messages while there is room, settle those that are done."""
         while True:
-            await self._free.acquire()
-            messages: list[ServiceBusReceivedMessage] = []
-            try:
-                # One at a time: for more, the SDK would wait 0.2 s for company after the first,
-                # and cancelling it then would lose what it holds.
-                messages = await receiver.receive_messages(1, max_wait_time=_LISTEN_S)
-            finally:
-                if not messages:
-                    self._free.release()
-            for message in messages:
-                task = asyncio.create_task(self._process(message, receiver))
-                self._in_hand[task] = _InHand(message, receiver)
+            await link.work()
+            if self._stopping or len(self._in_hand) >= self._options.max_concurrent_calls:
+                await link.stirred()
+            elif (message := await link.receive()) is not None:
+                task = asyncio.create_task(self._process(message, link))
+                self._in_hand[task] = _InHand(message, link)
                 task.add_done_callback(self._done)
 
     def _done(self, task: asyncio.Task[None]) -> None:
-        del self._in_hand[task]
-        self._free.release()
+        link = self._in_hand.pop(task).link
+        if len(self._in_hand) == self._options.max_concurrent_calls - 1:
+            link.stir()
         if not task.cancelled() and (error := task.exception()) is not None:
             host_log.error("a message of %s was not processed", self.entity, exc_info=error)
 
-    async def _process(
-        self, message: ServiceBusReceivedMessage, receiver: ServiceBusReceiver
-    ) -> None:
-        if not await self._is_ours(message, receiver):
+    async def _process(self, message: ServiceBusReceivedMessage, link: Link) -> None:
+        if not await _is_ours(message, link):
             host_log.warning(
                 "message %s of %s waited past its lock; the broker delivers it again",
                 message.message_id,
@@ -130,9 +123,10 @@ class Subscription:
             metadata=metadata_of(message, properties),
             reason=f"message {message.message_id} of {self.entity}",
         )
+        receiver = link.receiver
         settle = receiver.complete_message if outcome.ok else receiver.abandon_message
         try:
-            await settle(message)
+            await link.do(partial(settle, message))
         except Exception as error:  # noqa: BLE001 - see listen
             host_log.warning(
                 "message %s of %s could not be settled, so it comes again: %s",
@@ -140,17 +134,6 @@ class Subscription:
                 self.entity,
                 error,
             )
-
-    async def _is_ours(
-        self, message: ServiceBusReceivedMessage, receiver: ServiceBusReceiver
-    ) -> bool:
-        """Whether the lock still holds after the wait in the prefetch buffer."""
-        left_s = _lock_left_s(message)
-        if left_s >= _SAFE_LOCK_S:
-            return True
-        if left_s <= 0:
-            return False
-        return await _renewed(message, receiver)
 
     async def renew_locks(self) -> None:
         """Keep the locks of the messages in hand, until cancelled."""
@@ -166,7 +149,7 @@ class Subscription:
             await asyncio.gather(*map(self._renew, overdue))
 
     async def _renew(self, held: _InHand) -> None:
-        held.renewable = await _renewed(held.message, held.receiver)
+        held.renewable = await _renewed(held.message, held.link)
         if not held.renewable:
             host_log.warning(
                 "the lock on message %s of %s is lost; the broker delivers it again",
@@ -174,28 +157,35 @@ class Subscription:
                 self.entity,
             )
 
-    def _retire(self, receiver: ServiceBusReceiver) -> None:
-        """Close `receiver` once the messages that came through it are settled."""
-        tasks = [task for task, held in self._in_hand.items() if held.receiver is receiver]
+    def _retire(self, link: Link) -> None:
+        """Close `link` once the messages that came through it are settled."""
+        self._link = None
+        retiring = asyncio.create_task(self._close(link))
+        self._retiring.add(retiring)
+        retiring.add_done_callback(self._retiring.discard)
 
-        async def close() -> None:
-            await asyncio.gather(*tasks, return_exceptions=True)
-            await self._close(receiver)
-
-        closing = asyncio.create_task(close())
-        self._retiring.add(closing)
-        closing.add_done_callback(self._retiring.discard)
-
-    async def _close(self, receiver: ServiceBusReceiver) -> None:
-        self._receivers.discard(receiver)
+    async def _close(self, link: Link) -> None:
+        tasks = [task for task, held in self._in_hand.items() if held.link is link]
+        await link.abandon()
+        await asyncio.gather(*tasks, return_exceptions=True)
         with contextlib.suppress(Exception):  # it may be broken, that is why it closes
-            await receiver.close()
+            await link.receiver.close()
+
+    def stop(self) -> None:
+        """Receive no more; what runs goes on and is settled."""
+        self._stopping = True
+        if self._link is not None:
+            self._link.stir()
+
+    async def settled(self) -> None:
+        """Wait until the messages in hand are settled."""
+        await asyncio.gather(*self._in_hand, return_exceptions=True)
 
     async def close(self) -> None:
-        """Wait until the messages in hand are settled, then give the prefetched ones back."""
-        await asyncio.gather(*self._in_hand, return_exceptions=True)
-        for receiver in list(self._receivers):
-            await self._close(receiver)
+        """Give the prefetched messages back and hang up; `listen` has ended."""
+        if self._link is not None:
+            await self._close(self._link)
+        await asyncio.gather(*self._retiring, return_exceptions=True)
 
 
 class Subscriptions:
@@ -236,18 +226,18 @@ class Subscriptions:
                 asyncio.create_task(subscription.renew_locks(), name=f"locks {name}"),
             ]
 
-    async def stop(self) -> None:
-        """Receive no more; what runs goes on."""
-        listening = self._tasks[::2]
-        for task in listening:
-            task.cancel()
-        await asyncio.gather(*listening, return_exceptions=True)
+    def stop(self) -> None:
+        """Receive no more; what runs goes on and is settled."""
+        for subscription in self._subscriptions:
+            subscription.stop()
 
     async def close(self) -> None:
-        """Settle what ended, return what was only prefetched, hang up."""
-        await asyncio.gather(*(subscription.close() for subscription in self._subscriptions))
+        """Settle what has ended, return what was only prefetched, hang up."""
+        await asyncio.gather(*(subscription.settled() for subscription in self._subscriptions))
         for task in self._tasks:
             task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*(subscription.close() for subscription in self._subscriptions))
         await self._connections.close()
 
 
@@ -266,9 +256,20 @@ def _lock_left_s(message: ServiceBusReceivedMessage) -> float:
     return (until - datetime.now(UTC)).total_seconds() if until else 0.0
 
 
-async def _renewed(message: ServiceBusReceivedMessage, receiver: ServiceBusReceiver) -> bool:
+async def _is_ours(message: ServiceBusReceivedMessage, link: Link) -> bool:
+    """Whether the lock still holds after the wait in the prefetch buffer."""
+    left_s = _lock_left_s(message)
+    if left_s >= _SAFE_LOCK_S:
+        return True
+    return left_s > 0 and await _renewed(message, link)
+
+
+async def _renewed(message: ServiceBusReceivedMessage, link: Link) -> bool:
+    async def renew() -> None:
+        await link.receiver.renew_message_lock(message)
+
     try:
-        await receiver.renew_message_lock(message)
+        await link.do(renew)
     except MessageAlreadySettled:
         return True
     except Exception:  # noqa: BLE001 - whatever it is, the lock is not sure any more
