@@ -61,7 +61,7 @@ def erp_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     ]
     with (
         (state / "log").open("wb") as log,
-        subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=log) as process,  # noqa: S603
+        subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=log) as process,
     ):
         assert process.stdout is not None
         line = process.stdout.readline().decode()
