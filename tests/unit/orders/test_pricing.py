@@ -1,6 +1,6 @@
 """What an order costs: half-up, and always the sum of its lines."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from math import floor
 from uuid import UUID, uuid4
@@ -18,7 +18,7 @@ class Offered:
     net_price: int
     tax_rate_bp: int
     weight_g: int = 100
-    product_id: UUID = UUID(int=1)
+    product_id: UUID = field(default_factory=uuid4)
     sku: str = "TEA-ASSAM-250"
     name: str = "Assam"
     currency: str = "EUR"
