@@ -50,7 +50,7 @@ def running(part: str, *arguments: str) -> Iterator[Standin]:
     """`python -m localcloud.<part>` on a free port with a state of its own."""
     with tempfile.TemporaryDirectory() as state:
         command = [sys.executable, "-m", f"localcloud.{part}", "--port", "0", "--state", state]
-        process = subprocess.Popen(  # noqa: S603 - our own arguments
+        process = subprocess.Popen(
             [*command, *arguments],
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
