@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 TIMEOUT_S = 0.05
 REST_S = 1.0
 """After a failure nobody waits for Redis for this long."""
-CONNECTIONS = 16
+CONNECTIONS = 100
 
 _log = telemetry.logger(__name__)
 

