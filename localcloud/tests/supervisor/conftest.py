@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from localcloud.cloud import ROOT, erase
+from localcloud import parts
+from localcloud.cloud import ROOT, LocalCloud, erase
 from localcloud.state import StateFolder
 
 
@@ -17,6 +18,17 @@ def state_dir(tmp_path: Path) -> Iterator[Path]:
     yield folder
     if folder.exists():
         erase(StateFolder(folder))
+
+
+@pytest.fixture(scope="session")
+def stores(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
+    """PostgreSQL with its databases, and Valkey. A test leaves them running and empty."""
+    folder = tmp_path_factory.mktemp("stores") / "state"
+    steps = (parts.POSTGRES, parts.VALKEY, parts.DATABASES)
+    cloud = LocalCloud(folder, steps=steps)
+    cloud.start()
+    yield cloud
+    cloud.erase()
 
 
 class Driver:

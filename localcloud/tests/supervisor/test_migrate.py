@@ -9,9 +9,8 @@ import psycopg
 import pytest
 from click.testing import CliRunner
 
-from localcloud import migrate, parts
-from localcloud.cloud import ROOT, LocalCloud, erase
-from localcloud.state import StateFolder
+from localcloud import migrate
+from localcloud.cloud import ROOT, LocalCloud
 from localcloud.tests.supervisor.fakes import until
 
 TABLE = "CREATE SCHEMA shop; CREATE TABLE shop.goods (id int PRIMARY KEY, name text);\n"
@@ -33,18 +32,10 @@ DO $do$ BEGIN INSERT INTO shop.goods VALUES (1, 'tea at 100 %'); END; $do$;
 """
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
-    folder = tmp_path_factory.mktemp("migrate") / "state"
-    with LocalCloud(folder, steps=(parts.POSTGRES, parts.DATABASES)) as running:
-        yield running
-    erase(StateFolder(folder))
-
-
 @pytest.fixture
-def url(server: LocalCloud) -> Iterator[str]:
+def url(stores: LocalCloud) -> Iterator[str]:
     """The platform's database, empty again after the test."""
-    address = server.database_url("platform")
+    address = stores.database_url("platform")
     yield address
     with psycopg.connect(address, autocommit=True) as session:
         session.execute("DROP SCHEMA IF EXISTS shop CASCADE")

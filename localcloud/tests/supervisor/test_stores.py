@@ -2,7 +2,6 @@ import os
 import pwd
 import stat
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
@@ -11,26 +10,16 @@ import redis
 from psycopg import sql
 
 from localcloud import parts, postgres
-from localcloud.cloud import LocalCloud, erase
+from localcloud.cloud import LocalCloud
 from localcloud.state import ProcessId, StateFolder
 from localcloud.tests.supervisor.fakes import until
 
-STEPS = (parts.POSTGRES, parts.VALKEY, parts.DATABASES)
 
-
-@pytest.fixture(scope="module")
-def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
-    folder = tmp_path_factory.mktemp("stores") / "state"
-    with LocalCloud(folder, steps=STEPS) as running:
-        yield running
-    erase(StateFolder(folder))
-
-
-def admin(cloud: LocalCloud) -> psycopg.Connection[tuple[object, ...]]:
-    password = cloud.state.secrets().postgres
+def admin(stores: LocalCloud) -> psycopg.Connection[tuple[object, ...]]:
+    password = stores.state.secrets().postgres
     return psycopg.connect(
         host="127.0.0.1",
-        port=cloud.ports["postgres"],
+        port=stores.ports["postgres"],
         user="postgres",
         password=password,
         dbname="postgres",
@@ -38,52 +27,52 @@ def admin(cloud: LocalCloud) -> psycopg.Connection[tuple[object, ...]]:
     )
 
 
-def setting(cloud: LocalCloud, name: str) -> object:
-    with admin(cloud) as session:
+def setting(stores: LocalCloud, name: str) -> object:
+    with admin(stores) as session:
         row = session.execute("SELECT current_setting(%s)", (name,)).fetchone()
     assert row is not None
     return row[0]
 
 
-def postgres_process(cloud: LocalCloud) -> ProcessId:
-    identity = next(part.process for part in cloud.record().parts if part.name == "postgres")
+def postgres_process(stores: LocalCloud) -> ProcessId:
+    identity = next(part.process for part in stores.record().parts if part.name == "postgres")
     assert identity is not None
     return identity
 
 
-def test_the_database_is_durable_checked_and_speaks_unicode(cloud: LocalCloud) -> None:
-    assert setting(cloud, "fsync") == "on"
-    assert setting(cloud, "full_page_writes") == "on"
-    assert setting(cloud, "synchronous_commit") == "on"
-    assert setting(cloud, "data_checksums") == "on"
-    assert setting(cloud, "server_encoding") == "UTF8"
-    assert setting(cloud, "password_encryption") == "scram-sha-256"
-    with admin(cloud) as session:
+def test_the_database_is_durable_checked_and_speaks_unicode(stores: LocalCloud) -> None:
+    assert setting(stores, "fsync") == "on"
+    assert setting(stores, "full_page_writes") == "on"
+    assert setting(stores, "synchronous_commit") == "on"
+    assert setting(stores, "data_checksums") == "on"
+    assert setting(stores, "server_encoding") == "UTF8"
+    assert setting(stores, "password_encryption") == "scram-sha-256"
+    with admin(stores) as session:
         row = session.execute("SELECT upper('straße ångström')").fetchone()
     assert row == ("STRAßE ÅNGSTRÖM",)
 
 
-def test_the_database_listens_on_the_loopback_address_alone(cloud: LocalCloud) -> None:
-    assert setting(cloud, "listen_addresses") == "127.0.0.1"
-    assert setting(cloud, "unix_socket_directories") == ""
+def test_the_database_listens_on_the_loopback_address_alone(stores: LocalCloud) -> None:
+    assert setting(stores, "listen_addresses") == "127.0.0.1"
+    assert setting(stores, "unix_socket_directories") == ""
 
 
-def test_the_database_never_runs_as_root(cloud: LocalCloud) -> None:
-    process = postgres_process(cloud).process()
+def test_the_database_never_runs_as_root(stores: LocalCloud) -> None:
+    process = postgres_process(stores).process()
     assert process is not None
     expected = pwd.getpwnam("nobody").pw_uid if os.geteuid() == 0 else os.geteuid()
     assert set(process.uids()) == {expected}
 
 
-def test_a_wrong_password_is_refused(cloud: LocalCloud) -> None:
-    url = cloud.database_url("platform").replace(cloud.state.secrets().platform, "wrong")
+def test_a_wrong_password_is_refused(stores: LocalCloud) -> None:
+    url = stores.database_url("platform").replace(stores.state.secrets().platform, "wrong")
     with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
         psycopg.connect(url)
 
 
-def test_each_database_belongs_to_an_owner_who_is_no_superuser(cloud: LocalCloud) -> None:
+def test_each_database_belongs_to_an_owner_who_is_no_superuser(stores: LocalCloud) -> None:
     for database in ("platform", "durable"):
-        with psycopg.connect(cloud.database_url(database)) as session:
+        with psycopg.connect(stores.database_url(database)) as session:
             row = session.execute(
                 "SELECT current_database(), current_user, usesuper"
                 " FROM pg_user WHERE usename = current_user"
@@ -91,65 +80,65 @@ def test_each_database_belongs_to_an_owner_who_is_no_superuser(cloud: LocalCloud
         assert row == (database, database, False)
 
 
-def test_an_owner_may_add_the_extensions_that_migrations_use(cloud: LocalCloud) -> None:
-    with psycopg.connect(cloud.database_url("platform"), autocommit=False) as session:
+def test_an_owner_may_add_the_extensions_that_migrations_use(stores: LocalCloud) -> None:
+    with psycopg.connect(stores.database_url("platform"), autocommit=False) as session:
         for extension in ("pg_trgm", "unaccent", "btree_gin", "citext"):
             session.execute(sql.SQL("CREATE EXTENSION {}").format(sql.Identifier(extension)))
         session.rollback()
 
 
-def test_committed_rows_survive_a_power_cut_and_a_restart(cloud: LocalCloud) -> None:
-    url = cloud.database_url("durable")
+def test_committed_rows_survive_a_power_cut_and_a_restart(stores: LocalCloud) -> None:
+    url = stores.database_url("durable")
     with psycopg.connect(url, autocommit=True) as session:
         session.execute("CREATE TABLE kept AS SELECT 41 + 1 AS answer")
-    cloud.kill("postgres")
+    stores.kill("postgres")
     with pytest.raises(psycopg.OperationalError):
         psycopg.connect(url)
-    cloud.start_part("postgres")
-    cloud.stop_part("postgres")
-    cloud.start_part("postgres")
+    stores.start_part("postgres")
+    stores.stop_part("postgres")
+    stores.start_part("postgres")
     with psycopg.connect(url, autocommit=True) as session:
         assert session.execute("SELECT answer FROM kept").fetchall() == [(42,)]
         session.execute("DROP TABLE kept")
 
 
-def test_open_sessions_do_not_hold_up_a_stop(cloud: LocalCloud) -> None:
-    with psycopg.connect(cloud.database_url("durable")) as session:
+def test_open_sessions_do_not_hold_up_a_stop(stores: LocalCloud) -> None:
+    with psycopg.connect(stores.database_url("durable")) as session:
         session.execute("SELECT 1")  # idle in transaction from here on
-        cloud.stop_part("postgres")
+        stores.stop_part("postgres")
         with pytest.raises(psycopg.OperationalError):
             session.execute("SELECT 1")
-    cloud.start_part("postgres")
+    stores.start_part("postgres")
 
 
 def test_a_pid_file_that_names_somebody_else_does_not_stop_the_database(
-    cloud: LocalCloud,
+    stores: LocalCloud,
 ) -> None:
-    cloud.kill("postgres")
-    [pid_file] = _data_of(cloud).glob("postmaster.pid")
+    stores.kill("postgres")
+    [pid_file] = _data_of(stores).glob("postmaster.pid")
     until(lambda: not postgres._servers_in(pid_file.parent))
     lines = pid_file.read_text().splitlines()
     # Its pid went to a process of the same user, which PostgreSQL would take for a server.
     with subprocess.Popen(["/bin/sleep", "600"], **postgres._as_user()) as bystander:
         pid_file.write_text("\n".join([str(bystander.pid), *lines[1:]]) + "\n")
-        cloud.start_part("postgres")
+        stores.start_part("postgres")
         bystander.kill()
 
 
-def test_the_cache_forgets_and_stays_small(cloud: LocalCloud) -> None:
-    client = redis.Redis(port=cloud.ports["valkey"])
+def test_the_cache_forgets_and_stays_small(stores: LocalCloud) -> None:
+    client = redis.Redis(port=stores.ports["valkey"])
     with client:
         assert client.config_get("maxmemory") == {"maxmemory": str(128 * 1024 * 1024)}
         assert client.config_get("maxmemory-policy") == {"maxmemory-policy": "volatile-lru"}
         assert client.config_get("bind") == {"bind": "127.0.0.1"}
         client.set("key", "value")
-        cloud.kill("valkey")
-        cloud.start_part("valkey")
+        stores.kill("valkey")
+        stores.start_part("valkey")
         assert client.get("key") is None
 
 
-def test_what_the_database_needs_stays_private(cloud: LocalCloud) -> None:
-    folder = _data_of(cloud).parent
+def test_what_the_database_needs_stays_private(stores: LocalCloud) -> None:
+    folder = _data_of(stores).parent
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     assert sorted(path.name for path in folder.iterdir()) in (["data"], ["data", "programs"])
 
@@ -198,5 +187,5 @@ def test_programs_that_the_database_user_cannot_reach_are_copied(
     cloud.erase()
 
 
-def _data_of(cloud: LocalCloud) -> Path:
-    return postgres._place(cloud.state).data
+def _data_of(stores: LocalCloud) -> Path:
+    return postgres._place(stores.state).data
