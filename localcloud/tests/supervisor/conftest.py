@@ -35,7 +35,7 @@ class Driver:
     """A local cloud in another process; see `drive.py`."""
 
     def __init__(self, state: Path, *steps: str) -> None:
-        self.process = subprocess.Popen(  # noqa: S603 - our own program
+        self.process = subprocess.Popen(
             [sys.executable, "-m", "localcloud.tests.supervisor.drive", str(state), *steps],
             cwd=ROOT,
             stdout=subprocess.PIPE,

@@ -31,7 +31,7 @@ def foreground(state_dir: Path) -> Iterator[Callable[..., subprocess.Popen[str]]
 
     def up(*steps: str, port_base: int = 0) -> subprocess.Popen[str]:
         command = [sys.executable, "-m", "localcloud.tests.supervisor.drive_cli", *steps, "--"]
-        process = subprocess.Popen(  # noqa: S603 - our own program
+        process = subprocess.Popen(
             [*command, "up", "--state", str(state_dir), "--port-base", str(port_base)],
             cwd=ROOT,
             text=True,

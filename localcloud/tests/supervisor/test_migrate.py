@@ -93,7 +93,7 @@ def test_a_migrator_that_is_killed_neither_blocks_the_next_nor_half_applies(
         holder.execute("LOCK TABLE shop.goods")  # where the second statement has to wait
         command = [sys.executable, "-m", "localcloud.migrate", "--url", url]
         command += ["--folder", str(tmp_path)]
-        with subprocess.Popen(command, cwd=ROOT) as migrator:  # noqa: S603 - our own program
+        with subprocess.Popen(command, cwd=ROOT) as migrator:
             until(lambda: rows(url, "SELECT count(*) FROM pg_locks WHERE NOT granted") == [(1,)])
             migrator.send_signal(signal.SIGKILL)
         assert migrator.returncode == -signal.SIGKILL

@@ -55,7 +55,7 @@ def test_the_package_indexes_alone_with_nothing_but_what_is_deployed(
     settings = environment.application_settings(ports.assign(ports.DEFAULTS), Secrets.fresh())
     requirements = (tmp_path / "requirements.txt").read_text()
     locked = re.findall(r"^([\w.-]+)==", requirements, re.MULTILINE)
-    done = subprocess.run(  # noqa: S603 - our own program
+    done = subprocess.run(
         [
             *(sys.executable, "-I", str(INDEX_ALONE)),
             *(str(tmp_path), sysconfig.get_path("purelib")),

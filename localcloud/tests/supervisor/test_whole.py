@@ -13,7 +13,7 @@ from localcloud.state import StateFolder
 
 
 def run(command: str, state: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(  # noqa: S603 - our own program
+    return subprocess.run(
         [sys.executable, "-m", "localcloud", command, "--state", str(state), *options],
         cwd=ROOT,
         capture_output=True,
