@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from localcloud.tests.durable.conftest import postgres as postgres  # noqa: PLC0414 - a fixture
 from localcloud.tests.functions.running_host import APPS, RunningHost, running
 
 

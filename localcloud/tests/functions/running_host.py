@@ -107,7 +107,7 @@ def _started(
     command = [sys.executable, "-m", "localcloud.functions", "--script-root", str(script_root)]
     command += ["--port", "0", "--durable-port", "0", "--state", str(state), *options]
     with log_file.open("a") as errors:
-        return subprocess.Popen(  # noqa: S603 - our own module, under our own interpreter
+        return subprocess.Popen(
             command,
             stdout=subprocess.PIPE,
             stderr=errors,
