@@ -12,7 +12,7 @@ from localcloud.functions.http import AsgiApp
 from localcloud.functions.inputs import Inputs
 from localcloud.functions.protos import TypedData
 from localcloud.functions.settings import HostOptions
-from localcloud.functions.tracing import trace_context
+from localcloud.functions.tracing import trace_of_instance
 
 DSN_SETTING = "LOCALCLOUD_DURABLE_PG_URL"
 PUBLIC_PATH, RPC_PATH = "/runtime/webhooks/durabletask", "/durabletask"
@@ -37,19 +37,19 @@ class WorkerInvoker:
 
     async def orchestrate(self, function: str, body: str, *, instance_id: str) -> Invocation:
         """Run a turn of orchestrator `function`. CutShort when the host ended it."""
-        return await self._invoke(function, body, f"turn of {instance_id}")
+        return await self._invoke(function, body, instance_id, "turn")
 
     async def run_activity(self, function: str, argument: str, *, instance_id: str) -> Invocation:
         """Run activity `function` on the JSON text `argument`. CutShort when the host ended it."""
-        return await self._invoke(function, argument, f"activity of {instance_id}")
+        return await self._invoke(function, argument, instance_id, "activity")
 
-    async def _invoke(self, name: str, text: str, reason: str) -> Invocation:
+    async def _invoke(self, name: str, text: str, instance_id: str, what: str) -> Invocation:
         function = self._functions[name]
         outcome = await self._executor.execute(
             function,
             self._inputs.of(function, TypedData(string=text)),
-            trace=trace_context(None),
-            reason=reason,
+            trace=trace_of_instance(instance_id),
+            reason=f"{what} of {instance_id}",
         )
         if outcome.cut_short and not outcome.ok:
             raise CutShort(outcome.error)
