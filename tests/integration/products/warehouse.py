@@ -150,8 +150,10 @@ class Warehouse:
                 (order_id,),
             )
 
-    async def check_books(self) -> None:
-        """Every counter is what the movements add up to and what open reservations hold."""
+    async def check_books(self, *products: UUID) -> None:
+        """Every counter (or those of `products`) is what the movements add up to and what open
+        reservations hold.
+        """
         async with self.database.reading() as tx, tx.cursor(row_factory=tuple_row) as cursor:
             await cursor.execute(
                 """
@@ -176,8 +178,10 @@ class Warehouse:
                             AND r.status IN ('held', 'committed')
                     )
                 FROM products.inventory AS i
+                WHERE i.product_id = ANY (%(products)s) OR cardinality(%(products)s::uuid[]) = 0
                 ORDER BY i.product_id
-                """
+                """,
+                {"products": list(products)},
             )
             for product_id, on_hand, reserved, counted, moved, held in await cursor.fetchall():
                 assert (product_id, on_hand, reserved, reserved) == (
