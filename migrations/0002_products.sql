@@ -135,10 +135,11 @@ CREATE TABLE products.tax_rates (
     PRIMARY KEY (country, tax_class)
 );
 
--- Basis points (1900 is 19 %). EU: "VAT rules and rates", Your Europe, European Commission,
--- https://europa.eu/youreurope/business/taxation/vat/vat-rules-rates/ ; GB: "VAT rates", https://www.gov.uk/vat-rates .
--- Of several reduced rates the general one stands here, not super-reduced, parking or regional ones. Denmark has no reduced
--- rate, so its reduced class is taxed at the standard rate.
+-- Basis points (1900 is 19 %). Compared with https://mindlink.lv/useful/vat-rates-in-eu (EU) and
+-- https://www.mobilexpense.com/en/compliance-centre/vat-rates-uk (GB), which are copies: check against the official tables
+-- (https://europa.eu/youreurope/business/taxation/vat/vat-rules-rates/ and https://www.gov.uk/vat-rates) before invoicing.
+-- Of several reduced rates one stands here, chosen for this shop. Denmark has none, so its reduced class is taxed at the
+-- standard rate.
 INSERT INTO products.tax_rates (country, tax_class, rate_bp)
 VALUES
     ('AT', 'standard', 2000), ('AT', 'reduced', 1000), ('AT', 'zero', 0),
