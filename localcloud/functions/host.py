@@ -60,6 +60,8 @@ class Host:
     async def start(self) -> None:
         """Index the app, start every listener, print the functions. StartRefused tells why not."""
         setup, options = self._setup, self._options
+        if options.unheeded:
+            host_log.warning("host.json: without effect here: %s", ", ".join(options.unheeded))
         functions = functions_of(await worker.index(setup.script_root), self._environ)
         origin, rpc_origin = _origin(setup.listener), _origin(setup.durable_listener)
         keys = load_keys(setup.state, [f.name for f in functions if f.trigger == HTTP])

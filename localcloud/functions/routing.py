@@ -1,7 +1,7 @@
 """Finds the function for a method and a path, by Azure's rule: first by name that matches."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -87,7 +87,7 @@ class Router:
         segments = inner.split("/") if inner else []
         found = [
             route
-            for route in _candidates(self._root, segments, 0)
+            for route in _worth_trying(self._root, segments)
             if route.methods is None or method in route.methods
         ]
         if len(found) > 1:
@@ -98,16 +98,23 @@ class Router:
         return None
 
 
-def _candidates(node: _Node, segments: list[str], depth: int) -> Iterator[Route]:
-    if depth == len(segments):
-        yield from node.ends
-        return
-    yield from node.tails
-    text = segments[depth]
-    if (next_node := node.literals.get(text.lower())) is not None:
-        yield from _candidates(next_node, segments, depth + 1)
-    if node.other is not None and text:
-        yield from _candidates(node.other, segments, depth + 1)
+def _worth_trying(root: _Node, path: list[str]) -> list[Route]:
+    """The routes whose literal segments and length fit."""
+    found: list[Route] = []
+    nodes = [root]
+    for text in path:
+        lower, deeper = text.lower(), []
+        for node in nodes:
+            if node.tails:
+                found += node.tails
+            if (literal := node.literals.get(lower)) is not None:
+                deeper.append(literal)
+            if node.other is not None and text:
+                deeper.append(node.other)
+        nodes = deeper
+    for node in nodes:
+        found += node.ends
+    return found
 
 
 def _take(parameter: Parameter, text: str, values: dict[str, str]) -> bool:

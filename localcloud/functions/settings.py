@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Iterator, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,26 @@ from localcloud.functions.timespan import parse_timespan
 _REFERENCE = re.compile(r"%([^%]+)%")
 _OVERRIDE = "AzureFunctionsJobHost__"
 _TRUE = frozenset({"1", "true"})
+_HEEDED = frozenset(
+    key.lower()
+    for key in (
+        "version",
+        "functionTimeout",
+        "logging.logLevel",
+        "extensions.http.routePrefix",
+        "extensions.serviceBus.maxConcurrentCalls",
+        "extensions.serviceBus.prefetchCount",
+        "extensions.serviceBus.autoCompleteMessages",
+        "extensions.serviceBus.maxAutoLockRenewalDuration",
+        "extensions.durableTask.hubName",
+        "extensions.durableTask.maxConcurrentOrchestratorFunctions",
+        "extensions.durableTask.maxConcurrentActivityFunctions",
+    )
+)
+_WITHOUT_CONSEQUENCE = frozenset(
+    {"$schema", "extensionbundle", "logging.applicationinsights", "logging.console"}
+)
+"""How Azure gets its extensions and where it sends its logs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +62,8 @@ class HostOptions:
     service_bus: ServiceBusOptions = field(default_factory=ServiceBusOptions)
     durable: DurableOptions = field(default_factory=DurableOptions)
     log_levels: Mapping[str, str] = field(default_factory=lambda: {"default": "Information"})
+    unheeded: tuple[str, ...] = ()
+    """Keys of the document that change the app in Azure and do nothing here."""
 
 
 def load_local_settings(script_root: Path, environ: MutableMapping[str, str]) -> None:
@@ -99,6 +121,7 @@ def load_host_options(script_root: Path, environ: Mapping[str, str]) -> HostOpti
             ),
         ),
         log_levels=read.texts("logging", "logLevel", default={"default": "Information"}),
+        unheeded=tuple(_unheeded(document)),
     )
 
 
@@ -196,6 +219,17 @@ def _service_bus(read: _Reader) -> ServiceBusOptions:
         prefetch_count=read.count(*at, "prefetchCount", default=0, least=0),
         max_lock_renewal_s=read.timeout(*at, "maxAutoLockRenewalDuration", default=300.0) or 0.0,
     )
+
+
+def _unheeded(document: Mapping[str, Any], above: str = "") -> Iterator[str]:
+    for key, value in document.items():
+        path = f"{above}{key}"
+        if path.lower() in _HEEDED | _WITHOUT_CONSEQUENCE:
+            continue
+        if isinstance(value, dict):
+            yield from _unheeded(value, f"{path}.")
+        else:
+            yield path
 
 
 def _json_object(path: Path) -> dict[str, Any]:

@@ -108,6 +108,22 @@ def test_host_json_is_obeyed_and_the_environment_overrides_it(tmp_path: Path) ->
     )
 
 
+def test_what_host_json_asks_in_vain_is_told(tmp_path: Path) -> None:
+    document = {
+        "version": "2.0",
+        "extensionBundle": {"id": "x", "version": "y"},
+        "logging": {"logLevel": {"default": "Debug"}, "fileLoggingMode": "always"},
+        "extensions": {"http": {"routePrefix": "x", "customHeaders": {"X-A": "b"}}, "queues": {}},
+        "concurrency": {"dynamicConcurrencyEnabled": True},
+    }
+
+    assert load_host_options(written(tmp_path, "host.json", document), {}).unheeded == (
+        "logging.fileLoggingMode",
+        "extensions.http.customHeaders.X-A",
+        "concurrency.dynamicConcurrencyEnabled",
+    )
+
+
 def test_a_function_timeout_of_minus_one_is_no_limit(tmp_path: Path) -> None:
     written(tmp_path, "host.json", {"version": "2.0", "functionTimeout": "-1"})
 
