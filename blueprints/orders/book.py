@@ -3,7 +3,7 @@
 from uuid import UUID
 
 from blueprints.orders import repository
-from blueprints.orders.models import Fulfilment
+from blueprints.orders.models import Fulfilment, Standing
 from shared.db import Database
 
 
@@ -19,7 +19,7 @@ class OrderBook:
             return await repository.fulfilment(tx, order_id)
 
 
-def refusal(order: Fulfilment | None) -> str | None:
+def refusal(order: Standing | None) -> str | None:
     """Why no step forward may be taken for the order; None if one may.
 
     A cancellation asked for after the fulfilment was over is another saga's work: the fulfilment
@@ -27,7 +27,7 @@ def refusal(order: Fulfilment | None) -> str | None:
     """
     if order is None:
         return "order_unknown"
-    if order.cancel_requested:
+    if order.status == "cancelling" and order.cancelled_from == "placed":
         return "cancel_requested"
     if order.status != "placed":
         return f"order_{order.status}"

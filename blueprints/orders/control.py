@@ -26,7 +26,7 @@ from uuid import UUID
 import azure.durable_functions as df
 
 from blueprints.orders import moves_repository
-from blueprints.orders.moves_repository import Standing
+from blueprints.orders.models import Standing
 from shared import telemetry
 from shared.db import Database
 from shared.inbox import Event, Rejected

@@ -5,8 +5,8 @@ from typing import Protocol
 from uuid import UUID
 
 from blueprints.orders import moves_repository
-from blueprints.orders.models import Status, StepResult
-from blueprints.orders.moves_repository import SAGA, Standing
+from blueprints.orders.models import Standing, Status, StepResult
+from blueprints.orders.moves_repository import SAGA
 from shared import outbox, telemetry
 from shared.db import Database, Transaction
 

@@ -212,6 +212,17 @@ class Fulfilment:
     payment_method: str
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where an order is; `cancelled_from` is where it was when its cancellation was asked for."""
+
+    id: UUID
+    customer_id: UUID
+    status: Status
+    version: int
+    cancelled_from: Status | None
+
+
 @dataclass(frozen=True)
 class Parcel:
     """What the shipping provider is told of an order."""

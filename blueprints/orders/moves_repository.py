@@ -8,7 +8,7 @@ from uuid import UUID
 
 from psycopg.rows import class_row
 
-from blueprints.orders.models import Status
+from blueprints.orders.models import Standing, Status
 from shared.db import Transaction
 
 LOCKED = """
@@ -75,17 +75,6 @@ class Actor:
 
 
 SAGA = Actor("saga")
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """Where an order is; `cancelled_from` is where it was when its cancellation was asked for."""
-
-    id: UUID
-    customer_id: UUID
-    status: Status
-    version: int
-    cancelled_from: Status | None
 
 
 @dataclass(frozen=True, slots=True)

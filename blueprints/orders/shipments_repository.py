@@ -2,24 +2,47 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 from uuid import UUID
 
 from psycopg.rows import class_row, dict_row
 
-from blueprints.orders.models import Address, Booking, Parcel
+from blueprints.orders.models import Address, Booking, Parcel, Standing
 from shared.db import Transaction
 
+type ShipmentStatus = Literal["booking", "booked", "refused", "cancelling", "cancelled"]
+
+# The intent, and everything that the provider has to be told, in one round trip. A shipment that
+# somebody else makes at the same time is seen by neither half of the statement: then the status is
+# NULL and has to be read again.
 INTEND_TO_BOOK = """
-    INSERT INTO orders.shipments (order_id, status)
-    VALUES (%(order_id)s, 'booking')
-    ON CONFLICT (order_id) DO NOTHING
+    WITH wanted AS (
+        SELECT id, customer_id, status, version, cancelled_from, shipping_service, weight_g,
+            ship_name, ship_line1, ship_line2, ship_city, ship_postal_code, ship_country
+        FROM orders.orders
+        WHERE id = %(order_id)s
+    ), intent AS (
+        INSERT INTO orders.shipments (order_id, status)
+        SELECT id, 'booking'
+        FROM wanted
+        WHERE status = 'placed'
+        ON CONFLICT (order_id) DO NOTHING
+        RETURNING order_id, status
+    )
+    SELECT
+        w.id, w.customer_id, w.status, w.version, w.cancelled_from, w.shipping_service,
+        w.weight_g, w.ship_name, w.ship_line1, w.ship_line2, w.ship_city, w.ship_postal_code,
+        w.ship_country, coalesce(i.status, s.status) AS shipment_status, s.refusal
+    FROM wanted AS w
+    LEFT JOIN intent AS i ON i.order_id = w.id
+    LEFT JOIN orders.shipments AS s ON s.order_id = w.id
 """
 BOOKED = """
     UPDATE orders.shipments
     SET status = 'booked', provider_id = %(provider_id)s, tracking_number = %(tracking_number)s,
         booked_at = clock_timestamp()
     WHERE order_id = %(order_id)s AND status = 'booking'
+    RETURNING true
 """
 REFUSED = """
     UPDATE orders.shipments
@@ -62,7 +85,7 @@ class Shipment:
     """What we know of an order's shipment."""
 
     order_id: UUID
-    status: Literal["booking", "booked", "refused", "cancelling", "cancelled"]
+    status: ShipmentStatus
     provider_id: str | None
     tracking_number: str | None
     refusal: str | None
@@ -71,12 +94,37 @@ class Shipment:
     cancelled_at: datetime | None
 
 
-async def intend_to_book(tx: Transaction, order_id: UUID) -> Shipment:
-    """The shipment to book, made if there was none; whoever had one before keeps its status."""
-    await tx.execute(INTEND_TO_BOOK, {"order_id": order_id})
-    shipment = await of_order(tx, order_id)
-    assert shipment is not None, "shipments are never deleted"
-    return shipment
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """An order about to be shipped; `shipment_status` is None if it must be read again."""
+
+    order: Standing
+    parcel: Parcel
+    shipment_status: ShipmentStatus | None
+    refusal: str | None
+
+
+async def intend_to_book(tx: Transaction, order_id: UUID) -> Intent | None:
+    """The order with its shipment, now `booking` if there was none and the order is `placed`.
+
+    None if there is no such order. One statement.
+    """
+    async with tx.cursor(row_factory=dict_row) as cursor:
+        row = await (await cursor.execute(INTEND_TO_BOOK, {"order_id": order_id})).fetchone()
+    if row is None:
+        return None
+    return Intent(
+        order=Standing(
+            id=row["id"],
+            customer_id=row["customer_id"],
+            status=row["status"],
+            version=row["version"],
+            cancelled_from=row["cancelled_from"],
+        ),
+        parcel=_parcel(row),
+        shipment_status=row["shipment_status"],
+        refusal=row["refusal"],
+    )
 
 
 async def intend_to_cancel(tx: Transaction, order_id: UUID) -> Shipment:
@@ -87,9 +135,9 @@ async def intend_to_cancel(tx: Transaction, order_id: UUID) -> Shipment:
     return shipment
 
 
-async def note_booked(tx: Transaction, order_id: UUID, booking: Booking) -> None:
-    """The provider has booked it. Changes nothing once the shipment has left `booking`."""
-    await tx.execute(
+async def note_booked(tx: Transaction, order_id: UUID, booking: Booking) -> bool:
+    """Whether this made the shipment `booked`; it may have left `booking` meanwhile."""
+    booked = await tx.execute(
         BOOKED,
         {
             "order_id": order_id,
@@ -97,6 +145,7 @@ async def note_booked(tx: Transaction, order_id: UUID, booking: Booking) -> None
             "tracking_number": booking.tracking_number,
         },
     )
+    return await booked.fetchone() is not None
 
 
 async def note_refused(tx: Transaction, order_id: UUID, refusal: str) -> None:
@@ -129,8 +178,10 @@ async def parcel(tx: Transaction, order_id: UUID) -> Parcel | None:
     """What the provider is told of the order; None if there is no such order."""
     async with tx.cursor(row_factory=dict_row) as cursor:
         row = await (await cursor.execute(PARCEL, {"order_id": order_id})).fetchone()
-    if row is None:
-        return None
+    return None if row is None else _parcel(row)
+
+
+def _parcel(row: dict[str, Any]) -> Parcel:
     return Parcel(
         order_id=row["id"],
         service=row["shipping_service"],

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from typing import Protocol
 from uuid import UUID
 
-from blueprints.orders import repository, shipments_repository
+from blueprints.orders import shipments_repository
 from blueprints.orders.book import refusal
 from blueprints.orders.models import (
     AddressNotServed,
@@ -13,7 +13,7 @@ from blueprints.orders.models import (
     ShipmentUnstoppable,
     StepResult,
 )
-from blueprints.orders.shipments_repository import Shipment
+from blueprints.orders.shipments_repository import Shipment, ShipmentStatus
 from shared.db import Database
 
 CANCELLED = "shipment_cancelled"
@@ -46,26 +46,28 @@ class Shipping:
         """Book the order's shipment. Refusals: address_not_served, cancel_requested,
         shipment_cancelled, order_<status>, order_unknown. Raises ShippingFault; try again.
         """
-        async with self._database.transaction() as tx:
-            if (code := refusal(await repository.fulfilment(tx, order_id))) is not None:
-                return {"refused": code}
-            shipment = await shipments_repository.intend_to_book(tx, order_id)
-            parcel = await shipments_repository.parcel(tx, order_id)
-        if shipment.status != "booking":
-            return _booked(shipment)
-        assert parcel is not None, "the order was there a moment ago"
+        async with self._database.reading() as tx:  # one statement commits by itself
+            intent = await shipments_repository.intend_to_book(tx, order_id)
+        code = refusal(intent.order if intent is not None else None)
+        if intent is None or code is not None:
+            return {"refused": code}
+        status, refused = intent.shipment_status, intent.refusal
+        if status is None:
+            shipment = await self._shipment(order_id)
+            status, refused = shipment.status, shipment.refusal
+        if status != "booking":
+            return _booked(status, refused)
         try:
-            booking = await self._provider.book(parcel, key=_book_key(order_id))
+            booking = await self._provider.book(intent.parcel, key=_book_key(order_id))
         except AddressNotServed:
-            booking = None
-        async with self._database.transaction() as tx:
-            if booking is None:
+            async with self._database.reading() as tx:  # one statement commits by itself
                 await shipments_repository.note_refused(tx, order_id, "address_not_served")
-            else:
-                await shipments_repository.note_booked(tx, order_id, booking)
-            noted = await shipments_repository.of_order(tx, order_id)
-        assert noted is not None, "shipments are never deleted"
-        return _booked(noted)
+        else:
+            async with self._database.reading() as tx:  # one statement commits by itself
+                if await shipments_repository.note_booked(tx, order_id, booking):
+                    return {}
+        shipment = await self._shipment(order_id)
+        return _booked(shipment.status, shipment.refusal)
 
     async def cancel(self, order_id: UUID) -> StepResult:
         """See to it that nothing is delivered; done at once if nothing was booked.
@@ -97,16 +99,21 @@ class Shipping:
             await shipments_repository.note_cancelled(tx, order_id, resolved, booked_at)
         return {}
 
+    async def _shipment(self, order_id: UUID) -> Shipment:
+        async with self._database.reading() as tx:
+            shipment = await shipments_repository.of_order(tx, order_id)
+        assert shipment is not None, "shipments are never deleted"
+        return shipment
+
 
 def _book_key(order_id: UUID) -> str:
     return f"{order_id}:book_shipment"
 
 
-def _booked(shipment: Shipment) -> StepResult:
-    if shipment.status == "booked":
+def _booked(status: ShipmentStatus, refused: str | None) -> StepResult:
+    if status == "booked":
         return {}
-    if shipment.status == "refused":
-        assert shipment.refusal is not None, "a CHECK says so"
-        return {"refused": shipment.refusal}
+    if status == "refused":
+        return {"refused": refused}
     # A twin of this step has stalled long enough for the saga to move on: it must not book now.
     return {"refused": CANCELLED}

@@ -1,14 +1,13 @@
 """Payments and their conversations with the gateway, as the steps write them: schema `payments`."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
 from psycopg.rows import class_row
 from uuid_utils.compat import uuid7
 
-from blueprints.payments.models import Account, Fulfilment, Outcome, TransactionKind
+from blueprints.payments.models import Account, Fulfilment
 from shared.db import Transaction
 
 OPEN = """
@@ -18,6 +17,49 @@ OPEN = """
         %(payment_method)s
     )
     ON CONFLICT (order_id) DO NOTHING
+"""
+# The usual case in one round trip: a new payment and the question about it.
+OPEN_AND_ASK = """
+    WITH opened AS (
+        INSERT INTO payments.payments (id, order_id, customer_id, currency, amount, payment_method)
+        VALUES (
+            %(id)s, %(order_id)s, %(customer_id)s, %(currency)s, %(amount)s::bigint,
+            %(payment_method)s
+        )
+        ON CONFLICT (order_id) DO NOTHING
+        RETURNING id, order_id, customer_id, status, currency, amount, authorized_amount,
+            captured_amount, refunded_amount, refunding_amount, payment_method, gateway_id,
+            decline_code, confirm_until
+    ), asked AS (
+        INSERT INTO payments.payment_transactions (id, payment_id, kind, idempotency_key, amount)
+        SELECT %(transaction_id)s, id, 'authorize', %(key)s, amount
+        FROM opened
+    )
+    SELECT id, order_id, customer_id, status, currency, amount, authorized_amount,
+        captured_amount, refunded_amount, refunding_amount, payment_method, gateway_id,
+        decline_code, confirm_until
+    FROM opened
+"""
+# The same for a capture. No lock: whoever lets the money go at the same time asks the gateway too,
+# and the gateway knows who came first.
+ASK_TO_CAPTURE = """
+    WITH account AS (
+        SELECT id, order_id, customer_id, status, currency, amount, authorized_amount,
+            captured_amount, refunded_amount, refunding_amount, payment_method, gateway_id,
+            decline_code, confirm_until
+        FROM payments.payments
+        WHERE order_id = %(order_id)s
+    ), asked AS (
+        INSERT INTO payments.payment_transactions (id, payment_id, kind, idempotency_key, amount)
+        SELECT %(transaction_id)s, id, 'capture', %(key)s, authorized_amount
+        FROM account
+        WHERE status = 'authorized'
+        ON CONFLICT (idempotency_key) DO NOTHING
+    )
+    SELECT id, order_id, customer_id, status, currency, amount, authorized_amount,
+        captured_amount, refunded_amount, refunding_amount, payment_method, gateway_id,
+        decline_code, confirm_until
+    FROM account
 """
 LOCKED = """
     SELECT id, order_id, customer_id, status, currency, amount, authorized_amount,
@@ -35,50 +77,35 @@ LOCKED_BY_ID = """
     WHERE id = %(id)s
     FOR NO KEY UPDATE
 """
-# A key that was sent before keeps its row: the same conversation goes on.
-SEND = """
-    INSERT INTO payments.payment_transactions (
-        id, payment_id, refund_id, kind, idempotency_key, amount
-    )
-    VALUES (
-        %(id)s, %(payment_id)s, %(refund_id)s, %(kind)s, %(key)s, %(amount)s::bigint
-    )
-    ON CONFLICT (idempotency_key) DO NOTHING
-"""
-ANSWER = """
-    UPDATE payments.payment_transactions
-    SET outcome = %(outcome)s, code = %(code)s, gateway_reference = %(reference)s,
-        answered_at = clock_timestamp()
-    WHERE idempotency_key = %(key)s AND outcome IN ('sent', 'unknown')
-"""
-ANSWER_OPEN = """
-    UPDATE payments.payment_transactions
-    SET outcome = %(outcome)s, code = %(code)s, gateway_reference = %(reference)s,
-        answered_at = clock_timestamp()
-    WHERE payment_id = %(payment_id)s AND kind = ANY(%(kinds)s) AND outcome IN ('sent', 'unknown')
-"""
-UNANSWERED = """
-    UPDATE payments.payment_transactions
-    SET outcome = 'unknown'
-    WHERE idempotency_key = %(key)s AND outcome = 'sent'
-"""
 UNKNOWN = """
     UPDATE payments.payments
     SET status = 'unknown', version = version + 1, updated_at = clock_timestamp()
     WHERE id = %(id)s AND status = 'pending'
 """
-HAS_OPEN = """
-    SELECT true
-    FROM payments.payment_transactions
-    WHERE payment_id = %(payment_id)s AND kind = %(kind)s AND outcome IN ('sent', 'unknown')
-    LIMIT 1
-"""
 # Each move names the statuses that it may leave: whoever comes second changes nothing.
+# The conversation is closed with the move, and after it: the payment's row is locked first, always.
 AUTHORISED = """
-    UPDATE payments.payments
-    SET status = 'authorized', authorized_amount = amount, gateway_id = %(gateway_id)s,
-        version = version + 1, updated_at = clock_timestamp()
-    WHERE id = %(id)s AND status IN ('pending', 'unknown', 'requires_action')
+    WITH moved AS (
+        UPDATE payments.payments
+        SET status = 'authorized', authorized_amount = amount, gateway_id = %(gateway_id)s,
+            version = version + 1, updated_at = clock_timestamp()
+        WHERE id = %(id)s AND status IN ('pending', 'unknown', 'requires_action')
+        RETURNING id, order_id, customer_id, status, currency, amount, authorized_amount,
+            captured_amount, refunded_amount, refunding_amount, payment_method, gateway_id,
+            decline_code, confirm_until
+    ), answered AS (
+        UPDATE payments.payment_transactions
+        SET outcome = 'succeeded', gateway_reference = %(gateway_id)s,
+            answered_at = clock_timestamp()
+        WHERE payment_id = %(id)s
+            AND kind IN ('authorize', 'confirm')
+            AND outcome IN ('sent', 'unknown')
+            AND (SELECT count(*) FROM moved) >= 0
+    )
+    SELECT id, order_id, customer_id, status, currency, amount, authorized_amount,
+        captured_amount, refunded_amount, refunding_amount, payment_method, gateway_id,
+        decline_code, confirm_until
+    FROM moved
 """
 REQUIRES_ACTION = """
     UPDATE payments.payments
@@ -95,23 +122,32 @@ FAILED = """
     WHERE id = %(id)s AND status IN ('pending', 'unknown', 'requires_action')
 """
 CAPTURED = """
-    UPDATE payments.payments
-    SET status = 'captured', captured_amount = %(amount)s::bigint,
-        version = version + 1, updated_at = clock_timestamp()
-    WHERE id = %(id)s AND status = 'authorized'
+    WITH moved AS (
+        UPDATE payments.payments
+        SET status = 'captured', captured_amount = %(amount)s::bigint,
+            version = version + 1, updated_at = clock_timestamp()
+        WHERE id = %(id)s AND status = 'authorized'
+        RETURNING id, order_id, customer_id, status, currency, amount, authorized_amount,
+            captured_amount, refunded_amount, refunding_amount, payment_method, gateway_id,
+            decline_code, confirm_until
+    ), answered AS (
+        UPDATE payments.payment_transactions
+        SET outcome = 'succeeded', gateway_reference = %(gateway_id)s,
+            answered_at = clock_timestamp()
+        WHERE payment_id = %(id)s
+            AND kind = 'capture'
+            AND outcome IN ('sent', 'unknown')
+            AND (SELECT count(*) FROM moved) >= 0
+    )
+    SELECT id, order_id, customer_id, status, currency, amount, authorized_amount,
+        captured_amount, refunded_amount, refunding_amount, payment_method, gateway_id,
+        decline_code, confirm_until
+    FROM moved
 """
 VOIDED = """
     UPDATE payments.payments
     SET status = 'voided', version = version + 1, updated_at = clock_timestamp()
     WHERE id = %(id)s AND status IN ('pending', 'unknown', 'requires_action', 'authorized')
-"""
-OPEN_BEFORE = """
-    SELECT DISTINCT ON (t.payment_id) p.order_id, t.kind
-    FROM payments.payment_transactions AS t
-    JOIN payments.payments AS p ON p.id = t.payment_id
-    WHERE t.outcome IN ('sent', 'unknown') AND t.sent_at < now() - %(age)s
-    ORDER BY t.payment_id, t.sent_at
-    LIMIT %(limit)s
 """
 UNSETTLED_BEFORE = """
     SELECT order_id
@@ -121,14 +157,6 @@ UNSETTLED_BEFORE = """
     ORDER BY updated_at
     LIMIT %(limit)s
 """
-
-
-@dataclass(frozen=True, slots=True)
-class OpenConversation:
-    """The oldest thing about an order's payment that the gateway has not answered."""
-
-    order_id: UUID
-    kind: TransactionKind
 
 
 async def open_account(tx: Transaction, order_id: UUID, order: Fulfilment) -> None:
@@ -146,6 +174,35 @@ async def open_account(tx: Transaction, order_id: UUID, order: Fulfilment) -> No
     )
 
 
+async def open_and_ask(
+    tx: Transaction, order_id: UUID, order: Fulfilment, key: str
+) -> Account | None:
+    """The order's new payment, about to be authorised under `key`; None if it has one already."""
+    async with tx.cursor(row_factory=class_row(Account)) as cursor:
+        await cursor.execute(
+            OPEN_AND_ASK,
+            {
+                "id": uuid7(),
+                "order_id": order_id,
+                "customer_id": order.customer_id,
+                "currency": order.currency,
+                "amount": order.gross_total,
+                "payment_method": order.payment_method,
+                "transaction_id": uuid7(),
+                "key": key,
+            },
+        )
+        return await cursor.fetchone()
+
+
+async def ask_to_capture(tx: Transaction, order_id: UUID, key: str) -> Account | None:
+    """The order's payment, about to be captured under `key` if it is authorized; None if none."""
+    names = {"order_id": order_id, "transaction_id": uuid7(), "key": key}
+    async with tx.cursor(row_factory=class_row(Account)) as cursor:
+        await cursor.execute(ASK_TO_CAPTURE, names)
+        return await cursor.fetchone()
+
+
 async def locked(tx: Transaction, order_id: UUID) -> Account | None:
     """The order's payment, held until `tx` ends; None if it has none."""
     async with tx.cursor(row_factory=class_row(Account)) as cursor:
@@ -158,74 +215,16 @@ async def locked_by_id(tx: Transaction, payment_id: UUID) -> Account | None:
         return await (await cursor.execute(LOCKED_BY_ID, {"id": payment_id})).fetchone()
 
 
-async def send(
-    tx: Transaction,
-    payment_id: UUID,
-    kind: TransactionKind,
-    key: str,
-    amount: int,
-    *,
-    refund_id: UUID | None = None,
-) -> None:
-    """Write down that the gateway is about to be asked under `key`."""
-    await tx.execute(
-        SEND,
-        {
-            "id": uuid7(),
-            "payment_id": payment_id,
-            "refund_id": refund_id,
-            "kind": kind,
-            "key": key,
-            "amount": amount,
-        },
-    )
-
-
-async def answer(
-    tx: Transaction, key: str, outcome: Outcome, *, reference: str | None = None, code: str | None
-) -> None:
-    """Write down what the gateway said under `key`, unless that is known already."""
-    await tx.execute(ANSWER, {"key": key, "outcome": outcome, "code": code, "reference": reference})
-
-
-async def answer_open(
-    tx: Transaction,
-    payment_id: UUID,
-    kinds: Sequence[TransactionKind],
-    outcome: Outcome,
-    *,
-    reference: str | None = None,
-    code: str | None = None,
-) -> None:
-    """The same for every question of these kinds that is still open."""
-    await tx.execute(
-        ANSWER_OPEN,
-        {
-            "payment_id": payment_id,
-            "kinds": list(kinds),
-            "outcome": outcome,
-            "code": code,
-            "reference": reference,
-        },
-    )
-
-
-async def note_unanswered(tx: Transaction, payment_id: UUID, key: str) -> None:
-    """Write down that no answer came; a payment that was not known to exist is `unknown` now."""
-    await tx.execute(UNANSWERED, {"key": key})
+async def unknown(tx: Transaction, payment_id: UUID) -> None:
+    """Nobody knows whether the payment exists at the gateway; changes nothing if that is known."""
     await tx.execute(UNKNOWN, {"id": payment_id})
 
 
-async def has_open(tx: Transaction, payment_id: UUID, kind: TransactionKind) -> bool:
-    """Whether the gateway was asked this and the answer is not known."""
-    cursor = await tx.execute(HAS_OPEN, {"payment_id": payment_id, "kind": kind})
-    return await cursor.fetchone() is not None
-
-
-async def authorised(tx: Transaction, payment_id: UUID, gateway_id: str) -> bool:
-    """Whether this made the payment `authorized`."""
-    done = await tx.execute(AUTHORISED, {"id": payment_id, "gateway_id": gateway_id})
-    return done.rowcount == 1
+async def authorised(tx: Transaction, payment_id: UUID, gateway_id: str) -> Account | None:
+    """The payment if this made it `authorized`; open questions about that are answered anyway."""
+    async with tx.cursor(row_factory=class_row(Account)) as cursor:
+        await cursor.execute(AUTHORISED, {"id": payment_id, "gateway_id": gateway_id})
+        return await cursor.fetchone()
 
 
 async def requires_action(
@@ -244,22 +243,19 @@ async def failed(
     return (await tx.execute(FAILED, names)).rowcount == 1
 
 
-async def captured(tx: Transaction, payment_id: UUID, amount: int) -> bool:
-    """Whether this made the payment `captured`."""
-    done = await tx.execute(CAPTURED, {"id": payment_id, "amount": amount})
-    return done.rowcount == 1
+async def captured(
+    tx: Transaction, payment_id: UUID, gateway_id: str, amount: int
+) -> Account | None:
+    """The payment if this made it `captured`; open questions about that are answered anyway."""
+    names = {"id": payment_id, "gateway_id": gateway_id, "amount": amount}
+    async with tx.cursor(row_factory=class_row(Account)) as cursor:
+        await cursor.execute(CAPTURED, names)
+        return await cursor.fetchone()
 
 
 async def voided(tx: Transaction, payment_id: UUID) -> bool:
     """Whether this made the payment `voided`."""
     return (await tx.execute(VOIDED, {"id": payment_id})).rowcount == 1
-
-
-async def open_before(tx: Transaction, *, age: timedelta, limit: int) -> Sequence[OpenConversation]:
-    """What has been waiting for an answer longer than `age`: one per payment."""
-    async with tx.cursor(row_factory=class_row(OpenConversation)) as cursor:
-        await cursor.execute(OPEN_BEFORE, {"age": age, "limit": limit})
-        return await cursor.fetchall()
 
 
 async def unsettled_before(tx: Transaction, *, age: timedelta, limit: int) -> Sequence[UUID]:

@@ -6,7 +6,13 @@ from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
-from blueprints.payments import accounts_repository, keys, ledger, repository
+from blueprints.payments import (
+    accounts_repository,
+    conversations_repository,
+    keys,
+    ledger,
+    repository,
+)
 from blueprints.payments.models import (
     Account,
     AnswerConfirmation,
@@ -52,7 +58,9 @@ class Answering:
                     raise ConfirmationNotPending(f"the payment is {account.status}")
                 stored = json.dumps({"payment_id": str(account.id)})
                 attempt = keys.confirm(account.order_id, uuid7())
-                await accounts_repository.send(tx, account.id, "confirm", attempt, account.amount)
+                await conversations_repository.send(
+                    tx, account.id, "confirm", attempt, account.amount
+                )
                 await idempotency.remember(tx, key, stored)
         if account is not None:
             await self._ask(account, request.code, attempt)
@@ -64,10 +72,8 @@ class Answering:
     async def book(self, account: Account, said: GatewayPayment) -> None:
         """Book what became of an answer and wake the saga."""
         async with self._database.transaction() as tx:
-            current = await accounts_repository.locked_by_id(tx, account.id)
-            assert current is not None, "payments are never deleted"
-            await ledger.settle_authorisation(tx, current, said, timedelta())
-            await ledger.announce(tx, current, "payment.answered.v1")
+            await ledger.settle_authorisation(tx, account, said, timedelta())
+            await ledger.announce(tx, account, "payment.answered.v1")
         await self._dispatcher.dispatch(account.order_id)
 
     async def _ask(self, account: Account, code: str, attempt: str) -> None:
@@ -76,11 +82,11 @@ class Answering:
             said = await self._gateway.confirm(account.gateway_id, code=code, key=attempt)
         except GatewayRefusal as refused:
             async with self._database.transaction() as tx:
-                await accounts_repository.answer(tx, attempt, "refused", code=refused.code)
+                await conversations_repository.answer(tx, attempt, "refused", code=refused.code)
             said = await self._gateway.get(account.gateway_id)
         except GatewayFault as fault:
             async with self._database.transaction() as tx:
-                await accounts_repository.note_unanswered(tx, account.id, attempt)
+                await conversations_repository.unanswered(tx, attempt)
                 await ledger.announce(tx, account, "payment.answered.v1")
             await self._dispatcher.dispatch(account.order_id)
             raise PartnerUnavailable(

@@ -4,7 +4,7 @@ from datetime import timedelta
 from math import ceil
 from uuid import UUID
 
-from blueprints.payments import accounts_repository, keys, ledger
+from blueprints.payments import accounts_repository, conversations_repository, keys, ledger
 from blueprints.payments.models import (
     CAPTURED,
     Account,
@@ -44,12 +44,7 @@ class Authorising:
         if (code := refusal(order)) is not None:
             return {"refused": code}
         assert order is not None, "an unknown order is refused"
-        async with self._database.transaction() as tx:
-            account = await self._opened(tx, order_id, order)
-            if account.status in {"pending", "unknown"}:
-                await accounts_repository.send(
-                    tx, account.id, "authorize", keys.authorise(order_id), account.amount
-                )
+        account = await self._asked(order_id, order)
         account = await self.resolved(account)
         return await self._answer(account)
 
@@ -75,7 +70,8 @@ class Authorising:
                 return await self._refused(account, key, refused.code)
             except GatewayFault:
                 async with self._database.transaction() as tx:
-                    await accounts_repository.note_unanswered(tx, account.id, key)
+                    await accounts_repository.unknown(tx, account.id)
+                    await conversations_repository.unanswered(tx, key)
                 raise
         else:
             return account
@@ -93,7 +89,7 @@ class Authorising:
             # A payment that nobody has asked for is made and voided: a straggling authorise_payment
             # finds it and stops.
             account = await self._opened(tx, order_id, order)
-            asked = account.gateway_id is not None or await accounts_repository.has_open(
+            asked = account.gateway_id is not None or await conversations_repository.has_open(
                 tx, account.id, "authorize"
             )
             if not asked:
@@ -110,7 +106,7 @@ class Authorising:
         assert account.gateway_id is not None, "it was authorised"
         key = keys.void(account.order_id)
         async with self._database.transaction() as tx:
-            await accounts_repository.send(tx, account.id, "void", key, account.amount)
+            await conversations_repository.send(tx, account.id, "void", key, account.amount)
         try:
             said = await self._gateway.void(account.gateway_id, key=key)
         except GatewayRefusal as refused:
@@ -118,12 +114,27 @@ class Authorising:
             if said.status in {"requires_action", "authorized"}:
                 raise GatewayFault(f"the gateway will not void: {refused.code}") from refused
             async with self._database.transaction() as tx:
-                await accounts_repository.answer(tx, key, "refused", code=refused.code)
+                await conversations_repository.answer(tx, key, "refused", code=refused.code)
         except GatewayFault:
             async with self._database.transaction() as tx:
-                await accounts_repository.note_unanswered(tx, account.id, key)
+                await conversations_repository.unanswered(tx, key)
             raise
         return await self._booked(account, said)
+
+    async def _asked(self, order_id: UUID, order: Fulfilment) -> Account:
+        """The order's payment, with the question about it written down if it is open."""
+        key = keys.authorise(order_id)
+        async with self._database.reading() as tx:  # one statement commits by itself
+            new = await accounts_repository.open_and_ask(tx, order_id, order, key)
+        if new is not None:
+            return new
+        async with self._database.transaction() as tx:
+            account = await self._opened(tx, order_id, order)
+            if account.status in {"pending", "unknown"}:
+                await conversations_repository.send(
+                    tx, account.id, "authorize", key, account.amount
+                )
+        return account
 
     async def _opened(self, tx: Transaction, order_id: UUID, order: Fulfilment) -> Account:
         await accounts_repository.open_account(tx, order_id, order)
@@ -133,20 +144,13 @@ class Authorising:
 
     async def _booked(self, account: Account, said: GatewayPayment) -> Account:
         async with self._database.transaction() as tx:
-            current = await accounts_repository.locked_by_id(tx, account.id)
-            assert current is not None, "payments are never deleted"
-            await ledger.settle_authorisation(tx, current, said, self._window)
-            booked = await accounts_repository.locked_by_id(tx, account.id)
-        assert booked is not None, "payments are never deleted"
-        return booked
+            return await ledger.settle_authorisation(tx, account, said, self._window)
 
     async def _refused(self, account: Account, key: str, code: str) -> Account:
         async with self._database.transaction() as tx:
-            await accounts_repository.answer(tx, key, "refused", code=code)
             await ledger.fail(tx, account, code, None)
-            booked = await accounts_repository.locked_by_id(tx, account.id)
-        assert booked is not None, "payments are never deleted"
-        return booked
+            await conversations_repository.answer(tx, key, "refused", code=code)
+            return await ledger.current(tx, account)
 
     async def _answer(self, account: Account) -> StepResult:
         if account.status == "authorized" or account.status in CAPTURED:

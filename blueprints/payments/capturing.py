@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from blueprints.payments import accounts_repository, keys, ledger
+from blueprints.payments import accounts_repository, conversations_repository, keys, ledger
 from blueprints.payments.authorising import refusal
 from blueprints.payments.models import (
     CAPTURED,
@@ -32,23 +32,17 @@ class Capturing:
         if (code := refusal(await self._orders.fulfilment(order_id))) is not None:
             return {"refused": code}
         key = keys.capture(order_id)
-        async with self._database.transaction() as tx:
-            account = await accounts_repository.locked(tx, order_id)
-            if account is not None and account.status == "authorized":
-                await accounts_repository.send(
-                    tx, account.id, "capture", key, account.authorized_amount
-                )
+        async with self._database.reading() as tx:  # one statement commits by itself
+            account = await accounts_repository.ask_to_capture(tx, order_id, key)
         if account is None or account.status != "authorized":
             return _without_authorisation(account)
         said = await self._said(account, key)
         async with self._database.transaction() as tx:
-            current = await accounts_repository.locked_by_id(tx, account.id)
-            assert current is not None, "payments are never deleted"
             if said.status == "captured":
-                await ledger.settle_capture(tx, current, said)
-            elif said.status == "voided":
-                await ledger.settle_void(tx, current, said)
-            account = await accounts_repository.locked_by_id(tx, account.id)
+                account = await ledger.settle_capture(tx, account, said)
+            else:
+                await ledger.settle_void(tx, account, said)
+                account = await ledger.current(tx, account)
         return _without_authorisation(account)
 
     async def _said(self, account: Account, key: str) -> GatewayPayment:
@@ -65,7 +59,7 @@ class Capturing:
             return said
         except GatewayFault:
             async with self._database.transaction() as tx:
-                await accounts_repository.note_unanswered(tx, account.id, key)
+                await conversations_repository.unanswered(tx, key)
             raise
 
 

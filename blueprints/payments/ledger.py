@@ -3,7 +3,12 @@
 from datetime import timedelta
 from uuid import UUID
 
-from blueprints.payments import accounts_repository, keys, refunds_repository
+from blueprints.payments import (
+    accounts_repository,
+    conversations_repository,
+    keys,
+    refunds_repository,
+)
 from blueprints.payments.models import Account, GatewayPayment, PendingRefund
 from shared import outbox
 from shared.db import Transaction
@@ -14,35 +19,35 @@ DECLINED = "card_declined"
 
 async def settle_authorisation(
     tx: Transaction, account: Account, said: GatewayPayment, window: timedelta
-) -> None:
-    """Book the gateway's word on a payment that is not captured yet.
+) -> Account:
+    """The payment after the gateway's word on it, which was not captured when `account` was read.
 
     Books nothing twice, and nothing that the payment has left behind: every move names the statuses
     that it may leave.
     """
+    moved: Account | None = None
     match said.status:
         case "authorized" | "captured":
-            await accounts_repository.answer_open(
-                tx, account.id, ("authorize", "confirm"), "succeeded", reference=said.id
-            )
-            if await accounts_repository.authorised(tx, account.id, said.id):
+            moved = await accounts_repository.authorised(tx, account.id, said.id)
+            if moved is not None:
                 await announce(tx, account, "payment.authorised.v1")
             if said.status == "captured":
-                await settle_capture(tx, account, said)
+                moved = await settle_capture(tx, account, said)
         case "requires_action":
-            await accounts_repository.answer_open(
+            await accounts_repository.requires_action(tx, account.id, said.id, window)
+            await conversations_repository.answer_open(
                 tx, account.id, ("authorize",), "requires_action", reference=said.id
             )
-            await accounts_repository.requires_action(tx, account.id, said.id, window)
         case "declined":
             confirmed = account.status == "requires_action"
             code = CONFIRMATION_FAILED if confirmed else said.decline_code or DECLINED
-            await accounts_repository.answer_open(
+            await fail(tx, account, code, said.id)
+            await conversations_repository.answer_open(
                 tx, account.id, ("authorize", "confirm"), "declined", reference=said.id, code=code
             )
-            await fail(tx, account, code, said.id)
         case "voided":
             await settle_void(tx, account, said)
+    return moved or await current(tx, account)
 
 
 async def fail(tx: Transaction, account: Account, code: str, gateway_id: str | None) -> None:
@@ -51,30 +56,38 @@ async def fail(tx: Transaction, account: Account, code: str, gateway_id: str | N
         await announce(tx, account, "payment.declined.v1")
 
 
-async def settle_capture(tx: Transaction, account: Account, said: GatewayPayment) -> None:
-    """The money has been taken."""
-    await accounts_repository.answer_open(
-        tx, account.id, ("capture",), "succeeded", reference=said.id
-    )
-    if await accounts_repository.captured(tx, account.id, said.captured_amount):
+async def settle_capture(tx: Transaction, account: Account, said: GatewayPayment) -> Account:
+    """The payment after its money has been taken."""
+    moved = await accounts_repository.captured(tx, account.id, said.id, said.captured_amount)
+    if moved is not None:
         await announce(tx, account, "payment.captured.v1")
+    return moved or await current(tx, account)
+
+
+async def current(tx: Transaction, account: Account) -> Account:
+    """The payment as it is now, held until `tx` ends."""
+    found = await accounts_repository.locked_by_id(tx, account.id)
+    assert found is not None, "payments are never deleted"
+    return found
 
 
 async def settle_void(tx: Transaction, account: Account, said: GatewayPayment) -> None:
     """The held amount has been let go; a capture still on its way can only be refused now."""
-    await accounts_repository.answer_open(tx, account.id, ("void",), "succeeded", reference=said.id)
-    await accounts_repository.answer_open(
-        tx, account.id, ("authorize", "confirm", "capture"), "refused", code="voided"
-    )
     if await accounts_repository.voided(tx, account.id):
         await announce(tx, account, "payment.voided.v1")
+    await conversations_repository.answer_open(
+        tx, account.id, ("void",), "succeeded", reference=said.id
+    )
+    await conversations_repository.answer_open(
+        tx, account.id, ("authorize", "confirm", "capture"), "refused", code="voided"
+    )
 
 
 async def settle_refund(tx: Transaction, refund: PendingRefund, gateway_id: str) -> None:
     """The money has gone back."""
     account = await accounts_repository.locked_by_id(tx, refund.payment_id)
     assert account is not None, "payments are never deleted"
-    await accounts_repository.answer(
+    await conversations_repository.answer(
         tx, keys.refund(refund.order_id, refund.id), "succeeded", reference=gateway_id, code=None
     )
     if await refunds_repository.succeeded(tx, refund.id, gateway_id):

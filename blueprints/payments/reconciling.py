@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import timedelta
 from uuid import UUID
 
-from blueprints.payments import accounts_repository, refunds_repository
+from blueprints.payments import accounts_repository, conversations_repository, refunds_repository
 from blueprints.payments.answering import Answering
 from blueprints.payments.authorising import Authorising
 from blueprints.payments.models import Account, Gateway, OrderBook
@@ -45,14 +45,14 @@ class Reconciling:
         """
         async with self._database.reading() as tx:
             refunds = await refunds_repository.pending_before(tx, age=self._grace, limit=BATCH)
-            questions = await accounts_repository.open_before(tx, age=self._grace, limit=BATCH)
+            questions = await conversations_repository.open_before(tx, age=self._grace, limit=BATCH)
             unsettled = await accounts_repository.unsettled_before(tx, age=self._grace, limit=BATCH)
         for refund in refunds:
             try:
                 await self._refunding.settle(refund)
             except Exception as fault:  # noqa: BLE001 - one refund must not hold up the others
                 _log.warning("refund_id=%s: %s", refund.id, telemetry.describe(fault))
-        order_ids = {question.order_id for question in questions} | set(unsettled)
+        order_ids = {*questions, *unsettled}
         await self._settle(order_ids)
         return len(order_ids | {refund.order_id for refund in refunds})
 
@@ -71,7 +71,7 @@ class Reconciling:
             if account is None:
                 return
             asked = {
-                kind: await accounts_repository.has_open(tx, account.id, kind)
+                kind: await conversations_repository.has_open(tx, account.id, kind)
                 for kind in ("authorize", "confirm", "capture")
             }
         if asked["authorize"] and account.status in {"pending", "unknown"}:

@@ -4,7 +4,14 @@ import json
 from typing import Protocol
 from uuid import UUID
 
-from blueprints.payments import accounts_repository, keys, ledger, refunds_repository, repository
+from blueprints.payments import (
+    accounts_repository,
+    conversations_repository,
+    keys,
+    ledger,
+    refunds_repository,
+    repository,
+)
 from blueprints.payments.models import (
     Account,
     Dispatcher,
@@ -82,20 +89,16 @@ class Refunding:
     async def refund_for_order(self, order_id: UUID) -> StepResult:
         """Give back all that was taken for the order; done at once if nothing was.
 
-        A capture without an answer is settled by voiding: either the void is first and nothing can
-        be taken any more, or the capture was and is refunded. Raises GatewayFault, also when the
-        gateway will not refund; try again.
+        Money that is held and seems not to be taken is let go here already: a capture may be on its
+        way, even one that we do not know of yet. Either the void is first and nothing can be taken
+        any more, or the capture was and is refunded. Raises GatewayFault, also when the gateway
+        will not refund; try again.
         """
         async with self._database.transaction() as tx:
             account = await accounts_repository.locked(tx, order_id)
-            in_doubt = (
-                account is not None
-                and account.status == "authorized"
-                and await accounts_repository.has_open(tx, account.id, "capture")
-            )
         if account is None:
             return {}
-        if in_doubt:
+        if account.status == "authorized":
             account = await self._authorisations.let_go(account)
         while (refund := await self._next(account.id)) is not None:
             if not await self.settle(refund):
@@ -115,13 +118,13 @@ class Refunding:
         except GatewayRefusal as refused:
             async with self._database.transaction() as tx:
                 await accounts_repository.locked_by_id(tx, refund.payment_id)
-                await accounts_repository.answer(tx, key, "refused", code=refused.code)
+                await conversations_repository.answer(tx, key, "refused", code=refused.code)
                 await refunds_repository.failed(tx, refund.id)
             _log.error("refund refused refund_id=%s code=%s", refund.id, refused.code)
             return False
         except GatewayFault:
             async with self._database.transaction() as tx:
-                await accounts_repository.note_unanswered(tx, refund.payment_id, key)
+                await conversations_repository.unanswered(tx, key)
             raise
         async with self._database.transaction() as tx:
             await ledger.settle_refund(tx, refund, gateway_id)
@@ -161,7 +164,7 @@ class Refunding:
         )
         if refund is not None:
             key = keys.refund(account.order_id, refund.id)
-            await accounts_repository.send(
+            await conversations_repository.send(
                 tx, account.id, "refund", key, amount, refund_id=refund.id
             )
         return refund

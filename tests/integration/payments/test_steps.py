@@ -242,3 +242,15 @@ async def test_undoing_an_order_that_nobody_knows_is_done(step: str, till: Till)
     answer: StepResult = await steps[step](Order().id)
 
     assert answer == {}
+
+
+async def test_giving_back_what_was_only_held_lets_it_go_before_a_straggler_takes_it(
+    till: Till, bank: Standin
+) -> None:
+    order = await authorised(till)
+
+    assert await till.refunding.refund_for_order(order.id) == {}
+
+    assert await till.capturing.capture(order.id) == {"refused": "payment_voided"}
+    assert await till.authorising.void(order.id) == {}
+    assert bank.operations(order.id) == ["authorize", "void"]
