@@ -4,12 +4,13 @@ import asyncio
 import contextlib
 import itertools
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
 import psycopg
+from psycopg.rows import dict_row
 
 from demo.shop import Person, Shop
 from localcloud.cloud import LocalCloud
@@ -36,7 +37,7 @@ class Platform:
     oscar: Person
     ada: Person
     products: list[dict[str, Any]]
-    _turn: itertools.count[int] = field(default_factory=itertools.count)
+    _turn: Iterator[int] = field(default_factory=itertools.count)
 
     @property
     def database_url(self) -> str:
@@ -68,6 +69,26 @@ class Platform:
         found = await self.rows(query, *parameters)
         assert len(found) == 1, found
         return found[0]
+
+    async def quiet(self) -> None:
+        """Return once nothing is under way: no open saga, no unsent event, no work item."""
+
+        async def idle() -> bool:
+            left = await self.row(
+                "SELECT (SELECT count(*) FROM messaging.outbox WHERE sent_at IS NULL)"
+                " + (SELECT count(*) FROM orders.orders WHERE status IN ('placed', 'cancelling'))"
+                " AS left"
+            )
+            return bool(left["left"] == 0)
+
+        await eventually(idle, "a quiet platform", within_s=60)
+
+    async def reconnect(self) -> None:
+        """Connect to the database anew, after it was restarted."""
+        await self.db.close()
+        self.db = await psycopg.AsyncConnection.connect(
+            self.database_url, autocommit=True, row_factory=dict_row
+        )
 
     async def reset_partners(self) -> None:
         for partner in (self.payment, self.shipping, self.erp):
