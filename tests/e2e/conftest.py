@@ -1,7 +1,9 @@
 """One local cloud for the whole test session, and everything a test needs to use and disturb it."""
 
 import asyncio
+import tempfile
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
@@ -18,10 +20,10 @@ HURRIED = {
 
 
 @pytest.fixture(scope="session")
-async def running_platform(
-    tmp_path_factory: pytest.TempPathFactory,
-) -> AsyncIterator[Platform]:
-    cloud = LocalCloud(tmp_path_factory.mktemp("cloud") / "state", port_base=0, settings=HURRIED)
+async def running_platform() -> AsyncIterator[Platform]:
+    # Not pytest's own temporary folder: the database's user may not enter that one.
+    state = Path(tempfile.mkdtemp(prefix="platform-"))
+    cloud = LocalCloud(state, port_base=0, settings=HURRIED)
     await asyncio.to_thread(cloud.start)
     try:
         async with opened(cloud) as platform:

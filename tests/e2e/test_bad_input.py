@@ -171,8 +171,9 @@ BAD: dict[str, tuple[Attempt, int, str]] = {
 
 
 @pytest.fixture(scope="module")
-async def order(platform: Platform) -> dict[str, Any]:
+async def order(running_platform: Platform) -> dict[str, Any]:
     """Alice's confirmed order, with the key it was placed under."""
+    platform = running_platform
     key = str(uuid.uuid4())
     placed = await platform.shop.place(platform.alice, {platform.product(): 1}, key=key)
     settled = await platform.shop.settled(platform.alice, placed["id"])
