@@ -117,6 +117,7 @@ health = Health(
     database,
     schemas=("messaging", "products", "customers", "orders", "payments"),
     probes={
+        "broker": listens(settings.service_bus_address),
         "cache": listens(settings.redis_url.get_secret_value()),
         "erp": listens(settings.erp_wsdl_url),
         "payment_gateway": listens(settings.payment_gateway_url),

@@ -83,19 +83,20 @@ def main(seconds: float, out: Path | None) -> None:
     them, and ratios within one run are worth more than rates.
     """
     before = machine.state()
-    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-        cloud = LocalCloud(Path(folder) / "state", port_base=0, settings={"PG_POOL_MAX": "16"})
-        began = time.monotonic()
-        cloud.start()
-        try:
-            started_s = time.monotonic() - began
-            idle = machine.memory_mib(
-                [part.process.pid for part in cloud.record().parts if part.process]
-            )
-            results = asyncio.run(measure(cloud, seconds))
-            settings = cloud.environment
-        finally:
-            cloud.erase()
+    # The folder itself is the state: the database's own user could not enter one inside of it.
+    state = Path(tempfile.mkdtemp(prefix="bench-"))
+    cloud = LocalCloud(state, port_base=0, settings={"PG_POOL_MAX": "16"})
+    began = time.monotonic()
+    cloud.start()
+    try:
+        started_s = time.monotonic() - began
+        idle = machine.memory_mib(
+            [part.process.pid for part in cloud.record().parts if part.process]
+        )
+        results = asyncio.run(measure(cloud, seconds))
+        settings = cloud.environment
+    finally:
+        cloud.erase()
     report = {
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": {"before": before, "after": machine.state()},
