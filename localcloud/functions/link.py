@@ -31,6 +31,8 @@ class Link:
 
         Raises what the SDK raises when the broker is away.
         """
+        if self._stirred.is_set():  # since the last `work`
+            return None
         # One message at a time: for a second one, the SDK would wait 0.2 s for it to come, and
         # an interruption would lose the first.
         receiving = self._receiving = asyncio.create_task(

@@ -23,9 +23,9 @@ from localcloud.functions.settings import ServiceBusOptions
 from localcloud.functions.tracing import trace_context
 
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 5.0
-_RENEWAL_CHECK_S = 1.0
+_RENEWAL_CHECK_S = 0.5
 # A message that waited in the buffer until its lock has less than this left is asked about first.
-_SAFE_LOCK_S = 2.0
+_SAFE_LOCK_S = 1.0
 
 
 class _InHand:

@@ -10,13 +10,15 @@ import pytest
 
 from localcloud.tests.functions.running_host import APPS, eventually, running
 
+UNLIMITED = {"AzureFunctionsJobHost__functionTimeout": "-1"}
+
 
 def test_a_running_function_finishes_after_sigterm(tmp_path: Path) -> None:
     with (
-        running(APPS / "web", tmp_path / "state") as host,
+        running(APPS / "web", tmp_path / "state", env=UNLIMITED) as host,
         concurrent.futures.ThreadPoolExecutor() as pool,
     ):
-        path = f"/api/sleep/1?evidence={tmp_path}"
+        path = f"/api/sleep/0.7?evidence={tmp_path}"
         answer = pool.submit(host.http.get, path)
         eventually((tmp_path / "begun").exists)
 
@@ -30,9 +32,8 @@ def test_a_running_function_finishes_after_sigterm(tmp_path: Path) -> None:
 
 
 def test_a_function_that_outlives_the_grace_period_is_ended(tmp_path: Path) -> None:
-    env = {"AzureFunctionsJobHost__functionTimeout": "-1"}
     with (
-        running(APPS / "web", tmp_path / "state", "--grace-s", "0.3", env=env) as host,
+        running(APPS / "web", tmp_path / "state", "--grace-s", "0.3", env=UNLIMITED) as host,
         concurrent.futures.ThreadPoolExecutor() as pool,
     ):
         answer = pool.submit(host.http.get, f"/api/sleep/60?evidence={tmp_path}")
@@ -46,9 +47,8 @@ def test_a_function_that_outlives_the_grace_period_is_ended(tmp_path: Path) -> N
 
 
 def test_a_blocked_thread_does_not_keep_the_host_alive(tmp_path: Path) -> None:
-    env = {"AzureFunctionsJobHost__functionTimeout": "-1"}
     with (
-        running(APPS / "web", tmp_path, "--grace-s", "0.3", env=env) as host,
+        running(APPS / "web", tmp_path, "--grace-s", "0.3", env=UNLIMITED) as host,
         concurrent.futures.ThreadPoolExecutor() as pool,
     ):
         answer = pool.submit(host.http.get, "/api/block/60")
@@ -61,7 +61,7 @@ def test_a_blocked_thread_does_not_keep_the_host_alive(tmp_path: Path) -> None:
 
 def test_a_second_signal_ends_the_host_at_once(tmp_path: Path) -> None:
     with (
-        running(APPS / "web", tmp_path / "state") as host,
+        running(APPS / "web", tmp_path / "state", env=UNLIMITED) as host,
         concurrent.futures.ThreadPoolExecutor() as pool,
     ):
         answer = pool.submit(host.http.get, f"/api/sleep/1.9?evidence={tmp_path}")

@@ -114,11 +114,11 @@ def test_the_time_limit_is_a_500(web: RunningHost, tmp_path: Path) -> None:
     answer = web.http.get("/api/sleep/60", params={"evidence": str(tmp_path)})
 
     assert (answer.status_code, answer.content) == (500, b"")
-    eventually(lambda: "the time limit of 2 s (functionTimeout) passed" in web.log)
+    eventually(lambda: "the time limit of 1 s (functionTimeout) passed" in web.log)
 
 
 def test_the_time_limit_answers_for_a_blocked_thread_too(web: RunningHost) -> None:
-    assert web.http.get("/api/block/3").status_code == 500
+    assert web.http.get("/api/block/2").status_code == 500
 
 
 def test_a_client_that_leaves_does_not_stop_the_function(web: RunningHost, tmp_path: Path) -> None:

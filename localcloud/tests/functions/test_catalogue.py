@@ -1,0 +1,102 @@
+"""Which functions the host takes on, and which it declines."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from localcloud.functions.catalogue import Function, functions_of
+from localcloud.functions.connections import Connections
+from localcloud.functions.errors import StartRefused
+from localcloud.functions.worker import Indexed
+
+TIMER = {"type": "timerTrigger", "name": "timer", "schedule": "%WHEN%"}
+HTTP = {"type": "httpTrigger", "name": "req", "authLevel": "ANONYMOUS"}
+ANSWER = {"type": "http", "name": "$return", "direction": "OUT"}
+CLIENT = {"type": "durableClient", "name": "client"}
+BUS = {"type": "serviceBusTrigger", "name": "m", "queueName": "q", "connection": "Bus"}
+
+
+def indexed(name: str, *bindings: Mapping[str, Any], retry: bool = False) -> Indexed:
+    return Indexed(name=name, function_id=name, bindings=bindings, has_retry_policy=retry)
+
+
+def test_functions_come_by_name_with_their_settings_resolved() -> None:
+    found = functions_of(
+        [indexed("b", TIMER), indexed("A", HTTP, ANSWER, CLIENT)], {"WHEN": "00:01:00"}
+    )
+
+    assert found == [
+        Function("A", "A", "httpTrigger", "req", HTTP, ("client",), disabled=False),
+        Function(
+            "b",
+            "b",
+            "timerTrigger",
+            "timer",
+            {**TIMER, "schedule": "00:01:00"},
+            (),
+            disabled=False,
+        ),
+    ]
+
+
+def test_a_disabled_function_need_not_have_its_settings() -> None:
+    (found,) = functions_of([indexed("b", TIMER)], {"AzureWebJobs.b.Disabled": "true"})
+
+    assert found.disabled is True
+    assert found.fields["schedule"] == "%WHEN%"
+
+
+def test_a_durable_name_stands_before_the_functions_own() -> None:
+    named = {"type": "activityTrigger", "name": "x", "activity": "Ship It"}
+    unnamed = {"type": "orchestrationTrigger", "name": "context"}
+
+    found = functions_of([indexed("ship", named), indexed("work", unnamed)], {})
+
+    assert [function.durable_name for function in found] == ["Ship It", "work"]
+
+
+@pytest.mark.parametrize(
+    ("function", "reason"),
+    [
+        (indexed("f"), "function 'f' has 0 triggers"),
+        (indexed("f", {"type": "blobTrigger", "name": "b"}), "the trigger 'blobTrigger'"),
+        (indexed("f", {"type": "entityTrigger", "name": "c"}), "the trigger 'entityTrigger'"),
+        (
+            indexed("f", HTTP, {"type": "queue", "name": "out"}),
+            "the binding 'queue' of 'out' is not offered here",
+        ),
+        (indexed("f", {**BUS, "cardinality": "MANY"}), "batches"),
+        (indexed("f", {**BUS, "isSessionsEnabled": True}), "sessions"),
+        (indexed("f", {**TIMER, "schedule": "00:01:00"}, retry=True), "retry policies"),
+    ],
+)
+def test_what_is_not_offered_is_declined_naming_the_function(
+    function: Indexed, reason: str
+) -> None:
+    with pytest.raises(StartRefused, match="function 'f'") as refused:
+        functions_of([function], {})
+    assert reason in str(refused.value)
+
+
+async def test_a_namespace_setting_asks_for_an_identity() -> None:
+    connections = Connections({"Bus__fullyQualifiedNamespace": "shop.servicebus.windows.net"})
+
+    client = connections.client("Bus", function="f")
+
+    assert client.fully_qualified_namespace == "shop.servicebus.windows.net"
+    assert connections.client("Bus", function="g") is client
+    await connections.close()
+
+
+@pytest.mark.parametrize(
+    ("environ", "reason"),
+    [
+        ({}, "neither the setting 'Bus' nor 'Bus__fullyQualifiedNamespace' is set"),
+        ({"Bus": "Endpoint=nonsense"}, "the setting 'Bus' is no connection string"),
+    ],
+)
+def test_an_unusable_connection_is_declined(environ: dict[str, str], reason: str) -> None:
+    with pytest.raises(StartRefused, match="function 'f'") as refused:
+        Connections(environ).client("Bus", function="f")
+    assert reason in str(refused.value)
