@@ -1,10 +1,9 @@
 """A stored history as the status API shows it."""
 
 import json
-from datetime import datetime
 from typing import Any
 
-from localcloud.durable.events import NAMES, Kind, iso
+from localcloud.durable.events import NAMES, Kind
 
 _UNSHOWN = frozenset({Kind.ORCHESTRATOR_STARTED, Kind.ORCHESTRATOR_COMPLETED})
 _SCHEDULED = frozenset({Kind.TASK_SCHEDULED, Kind.SUB_ORCHESTRATION_CREATED})
@@ -54,13 +53,13 @@ def _shown(
 ) -> dict[str, Any]:
     kind = Kind(event["EventType"])
     hidden = {*_INTERNAL, *(() if inputs else ("Input",))}
-    extra: dict[str, Any] = {"EventType": NAMES[kind], "Timestamp": _time(event)}
+    extra: dict[str, Any] = {"EventType": NAMES[kind]}
     if kind is Kind.EXECUTION_STARTED:
         hidden.update(_OF_THE_START)
         extra["FunctionName"] = event["Name"]
     if kind in _ANSWERS:
         cause = scheduled[event["TaskScheduledId"]]
-        extra |= {"ScheduledTime": _time(cause), "FunctionName": cause["Name"]}
+        extra |= {"ScheduledTime": cause["Timestamp"], "FunctionName": cause["Name"]}
         if inputs:
             extra["Input"] = cause["Input"]
     if kind in _RESULTS:
@@ -69,7 +68,3 @@ def _shown(
             extra["Result"] = as_json(event["Result"])
     kept = {name: value for name, value in event.items() if name not in hidden}
     return kept | extra
-
-
-def _time(event: dict[str, Any]) -> str:
-    return iso(datetime.fromisoformat(event["Timestamp"]))

@@ -88,6 +88,7 @@ class Instances:
         instance_id = instance_id or uuid.uuid4().hex
         _check_id(instance_id)
         execution_id = uuid.uuid4().hex
+        version = storable(version)
         room = self._turns.reserve(1)
         turn = None
         try:
@@ -138,12 +139,12 @@ class Instances:
 
     async def purge(self, instance_id: str) -> bool:
         """Delete the instance with all that belongs to it; whether there was one."""
-        found: bool = await self._store.value(PURGE, {"instance_id": instance_id})
+        found: bool = await self._store.value(PURGE, {"instance_id": storable(instance_id)})
         return found
 
     async def status(self, instance_id: str) -> Status | None:
         """The instance as it stands."""
-        rows = await self._store.rows(STATUS, {"instance_id": instance_id})
+        rows = await self._store.rows(STATUS, {"instance_id": storable(instance_id)})
         return Status(*rows[0]) if rows else None
 
     async def history(self, status: Status) -> str:
@@ -168,8 +169,8 @@ class Instances:
             {
                 "created_from": created_from,
                 "created_to": created_to,
-                "statuses": None if statuses is None else list(statuses),
-                "prefix": prefix,
+                "statuses": None if statuses is None else [storable(each) for each in statuses],
+                "prefix": storable(prefix),
                 "after_created": after_created,
                 "after_id": after_id,
                 "limit": limit,

@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 
+from localcloud.durable.answer import storable
 from localcloud.durable.backend import DurableBackend
 from localcloud.durable.binding import instance_links
 from localcloud.durable.history import as_json, shown
@@ -26,6 +27,7 @@ PUBLIC = "/runtime/webhooks/durabletask"
 RPC = "/durabletask"
 
 _PAGE = 100
+_LARGEST_PAGE = 1000
 _TOKEN = "x-ms-continuation-token"  # noqa: S105 - a header's name
 _LATER = ("suspend", "resume", "rewind", "restart")
 
@@ -153,13 +155,11 @@ class _Api:
         """Instances, oldest first; the answer's token header leads to the next page."""
         query = request.query_params
         try:
-            top = int(query.get("top") or _PAGE)
-            created_from, created_to = (
-                _time(request, "createdTimeFrom"),
-                _time(request, "createdTimeTo"),
-            )
+            top = _page_size(query.get("top"))
+            created_from = _time(request, "createdTimeFrom")
+            created_to = _time(request, "createdTimeTo")
             after = _read_token(request.headers.get(_TOKEN))
-        except ValueError as refusal:
+        except (ValueError, TypeError) as refusal:
             return _bad_argument(str(refusal))
         wanted = query.get("runtimeStatus")
         found = await self._instances.page(
@@ -236,17 +236,25 @@ def _accepted(status: str | None) -> Response:
     return Response(status_code=410 if status in TERMINAL else 202)
 
 
+def _page_size(top: str | None) -> int:
+    """How many instances to answer with; ValueError unless it is a count of at least 1."""
+    size = int(top or _PAGE)
+    if size < 1:
+        raise ValueError("top must be at least 1")
+    return min(size, _LARGEST_PAGE)
+
+
 def _write_token(last: Status) -> str:
     place = json.dumps([last.created_at.isoformat(), last.instance_id])
     return base64.urlsafe_b64encode(place.encode()).decode()
 
 
 def _read_token(token: str | None) -> tuple[str, str] | None:
-    """The place that `_write_token` wrote; ValueError for anything else."""
+    """The place that `_write_token` wrote; ValueError or TypeError for anything else."""
     if not token:
         return None
     created, instance_id = json.loads(base64.urlsafe_b64decode(token))
-    return datetime.fromisoformat(created).isoformat(), str(instance_id)
+    return datetime.fromisoformat(created).isoformat(), storable(instance_id)
 
 
 def management_app(

@@ -51,7 +51,7 @@ def postgres() -> Iterator[str]:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     data = folder / "data"
-    subprocess.run(  # noqa: S603 - the embedded server's own program
+    subprocess.run(
         [programs / "initdb", "-D", data, "-U", "durable", "-A", "trust", "-N", "-E", "UTF8"],
         check=True,
         capture_output=True,
@@ -67,7 +67,7 @@ def postgres() -> Iterator[str]:
     }
     options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
     with (folder / "log").open("wb") as log:
-        server = subprocess.Popen(  # noqa: S603 - the embedded server's own program
+        server = subprocess.Popen(
             [programs / "postgres", "-D", data, *options], stderr=log, cwd=folder, **ordinary
         )
     dsn = f"postgresql://durable@127.0.0.1:{port}"

@@ -202,6 +202,7 @@ async def test_a_finished_or_missing_instance_takes_no_events(
     assert (await http.post("/instances/done/terminate?reason=x")).status_code == 410
     assert (await http.post("/instances/missing/terminate")).status_code == 404
     assert (await http.get("/instances/missing")).status_code == 404
+    assert (await http.get("/instances/%00")).status_code == 404
     cursor = await database.execute("SELECT count(*) FROM durable.inbox")
     assert await cursor.fetchone() == (0,)
 
@@ -255,8 +256,11 @@ async def test_lists_filter_and_continue_where_they_stopped(
     page, token = await ids("?top=3")
     assert page == ["a-0", "a-1", "a-2"]
     assert await ids("?top=3", token) == (["b-0"], "")
-    assert (await http.get("/instances?top=x")).status_code == 400
-    assert (await http.get("/instances?createdTimeFrom=x")).status_code == 400
+    for bad in ("top=x", "top=-1", "createdTimeFrom=x"):
+        assert (await http.get(f"/instances?{bad}")).status_code == 400
+    for forged in ("x", "W10=", "MQ=="):
+        answer = await http.get("/instances", headers={"x-ms-continuation-token": forged})
+        assert answer.status_code == 400
     statuses = await hub.client.get_status_all()
     assert [status.instance_id for status in statuses] == ["a-0", "a-1", "a-2", "b-0"]
     running = [df.OrchestrationRuntimeStatus.Completed]

@@ -435,7 +435,7 @@ async def test_history_is_what_azure_writes(
         (1, 1, False),
         (13, -1, False),
     ]
-    stamp = re.compile(r"\d{8}T\d{6}\.\d{6}Z")
+    stamp = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{7}Z")
     assert all(stamp.fullmatch(event["Timestamp"]) for event in events)
     assert events[1]["Input"] == '"\\"ann\\""'
     assert events[2]["Input"] == '["\\"ann\\""]'
