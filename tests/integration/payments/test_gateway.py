@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from blueprints.payments.gateway import PaymentGateway, TokenSource
-from blueprints.payments.models import GatewayFault, GatewayPayment
+from blueprints.payments.models import GatewayFault, GatewayPayment, GatewayRefusal
 from tests.integration.payments.conftest import tokens
 from tests.integration.payments.standins import Standin
 
@@ -87,3 +87,30 @@ def test_the_secret_is_not_printed(identity: Standin) -> None:
     source: TokenSource = tokens(identity, secret="hunter2")
 
     assert "hunter2" not in repr(vars(source))
+
+
+@pytest.mark.parametrize("status", [401, 403, 408, 425, 429, 500, 502, 503, 504])
+async def test_an_answer_that_says_nothing_about_the_request_is_a_fault(
+    status: int, gateway: PaymentGateway, bank: Standin
+) -> None:
+    bank.fault("authorize", "status", status=status, times=2)
+
+    with pytest.raises(GatewayFault, match=f"status {status} on POST /v1/payments"):
+        await authorise(gateway)
+
+
+@pytest.mark.parametrize("status", [400, 404, 409, 422])
+async def test_an_answer_that_refuses_the_request_is_a_refusal(
+    status: int, gateway: PaymentGateway, bank: Standin
+) -> None:
+    bank.fault("authorize", "status", status=status)
+
+    with pytest.raises(GatewayRefusal):
+        await authorise(gateway)
+
+
+async def test_a_payment_that_the_gateway_does_not_show_is_a_fault(
+    gateway: PaymentGateway,
+) -> None:
+    with pytest.raises(GatewayFault, match="not_found"):
+        await gateway.get("pay_nobody")
