@@ -98,7 +98,7 @@ async def measure(
         }
         async with connections[number].transaction():
             for _, statement in STATEMENTS:
-                await connections[number].execute(statement, values, prepare=True)  # type: ignore[arg-type]
+                await connections[number].execute(statement, values, prepare=True)
         return True
 
     try:

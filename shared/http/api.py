@@ -8,6 +8,7 @@ from types import FunctionType
 from typing import Any, Protocol, cast
 
 import azure.functions as func
+from azure.functions.decorators.function_app import FunctionRegister
 from pydantic import BaseModel, TypeAdapter
 
 from shared import db, telemetry
@@ -66,11 +67,11 @@ class Api:
 
     def __init__(self, authenticator: Authenticates) -> None:
         self._authenticator = authenticator
-        self._app: func.FunctionApp | None = None
+        self._app: FunctionRegister | None = None
         self._paths: PathIndex | None = None
         self.registry: dict[str, Operation] = {}
 
-    def serves(self, app: func.FunctionApp) -> None:
+    def serves(self, app: FunctionRegister) -> None:
         """Take the routes from `app`; call it once every blueprint is registered."""
         self._app, self._paths = app, None
 

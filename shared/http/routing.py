@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-import azure.functions as func
+from azure.functions.decorators.function_app import FunctionRegister
 
 _PARAMETER = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)(?::([a-z]+))?\}")
 _CONSTRAINTS = {
@@ -24,7 +24,7 @@ class Route:
     methods: frozenset[str]
 
 
-def routes_of(app: func.FunctionApp) -> list[Route]:
+def routes_of(app: FunctionRegister) -> list[Route]:
     """The HTTP functions of `app` in the order of their names, without catch-all routes."""
     routes = []
     # The SDK's own get_functions() works once per app, and that once is the worker's.

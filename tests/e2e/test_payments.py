@@ -146,7 +146,8 @@ async def test_a_refund_that_times_out_after_its_effect_is_found_again(
     assert answer.status_code in {201, 202}, answer.text
 
     async def refunded() -> bool:
-        return (await payment_of(platform, platform.oscar, order["id"]))["refunded_amount"] == 50
+        payment = await payment_of(platform, platform.oscar, order["id"])
+        return bool(payment["refunded_amount"] == 50)
 
     await eventually(refunded, "the refund known to us")
     assert await captured_and_refunded(platform, order["id"]) == (order["gross_total"], 50)

@@ -17,7 +17,7 @@ async def open_authorisations(platform: Platform, order_id: str) -> int:
     """Authorisations at the gateway that were neither captured nor voided."""
     answer = await platform.payment.http.get("/control/payments", params={"reference": order_id})
     payments: list[dict[str, Any]] = answer.json()["payments"]
-    return sum(payment["status"] in {"authorized", "requires_action"} for payment in payments)
+    return len([p for p in payments if p["status"] in {"authorized", "requires_action"}])
 
 
 async def live_shipments(platform: Platform, order_id: str) -> int:
@@ -25,7 +25,7 @@ async def live_shipments(platform: Platform, order_id: str) -> int:
     entries = await platform.shipping.entries(order_id)
     booked = sum(e["operation"] == "book" for e in entries)
     cancelled = sum(e["operation"] == "cancel" for e in entries)
-    return booked - cancelled
+    return int(booked - cancelled)
 
 
 COUNTERS = """

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import itertools
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -61,7 +61,7 @@ class Platform:
 
     async def rows(self, query: str, *parameters: Any) -> list[dict[str, Any]]:
         """What a query finds in the platform's database."""
-        cursor = await self.db.execute(query, parameters)  # type: ignore[arg-type]
+        cursor = await self.db.execute(query, parameters)
         return await cursor.fetchall()
 
     async def row(self, query: str, *parameters: Any) -> dict[str, Any]:
@@ -113,25 +113,34 @@ async def opened(cloud: LocalCloud) -> AsyncIterator[Platform]:
             Shop(api=f"{cloud.url('functions')}/api/v1", identity=cloud.url("identity"))
         )
         db = await stack.enter_async_context(connected(cloud.database_url("platform")))
-        partners = {
-            name: Partner(
-                name,
-                await stack.enter_async_context(
-                    httpx.AsyncClient(base_url=cloud.url(name), timeout=30, trust_env=False)
-                ),
-            )
-            for name in ("payment", "shipping", "erp")
-        }
-        clients = {name: await shop.sign_in(name) for name in ("alice", "bruno", "chloe")}
-        for person in clients.values():
+
+        async def partner(name: str) -> Partner:
+            http = httpx.AsyncClient(base_url=cloud.url(name), timeout=30, trust_env=False)
+            return Partner(name, await stack.enter_async_context(http))
+
+        async def client(name: str) -> Person:
+            person = await shop.sign_in(name)
             await shop.register(person)
-        employees = {
-            name: await shop.sign_in(name, employee=True) for name in ("carla", "oscar", "ada")
-        }
-        people: Mapping[str, Person] = {**clients, **employees}
+            return person
+
+        alice = await client("alice")
         products = [
             product
-            for product in await shop.products(people["alice"], limit=100)
+            for product in await shop.products(alice, limit=100)
             if product["available"] >= 20
         ]
-        yield Platform(cloud=cloud, shop=shop, db=db, products=products, **partners, **people)
+        yield Platform(
+            cloud=cloud,
+            shop=shop,
+            db=db,
+            payment=await partner("payment"),
+            shipping=await partner("shipping"),
+            erp=await partner("erp"),
+            alice=alice,
+            bruno=await client("bruno"),
+            chloe=await client("chloe"),
+            carla=await shop.sign_in("carla", employee=True),
+            oscar=await shop.sign_in("oscar", employee=True),
+            ada=await shop.sign_in("ada", employee=True),
+            products=products,
+        )

@@ -28,7 +28,7 @@ class RowLock:
     async def hold(self) -> None:
         """Take the lock. AssertionError if the statement finds no row."""
         self._connection = await psycopg.AsyncConnection.connect(self._url)
-        cursor = await self._connection.execute(self._statement, self._parameters)  # type: ignore[arg-type]
+        cursor = await self._connection.execute(self._statement, self._parameters)
         assert cursor.rowcount > 0, f"nothing to lock: {self._statement}"
 
     async def waited_for(self, within_s: float = 30) -> None:

@@ -44,7 +44,7 @@ def start(module: str, state: Path, *options: str, port: int = 0) -> Part:
     log = state / f"{module}.log"
     command = [sys.executable, "-m", module, "--port", str(port), "--state", str(state), *options]
     with log.open("a") as errors:
-        process = subprocess.Popen(  # noqa: S603 - our own module, under our own interpreter
+        process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=errors, text=True, env=dict(os.environ)
         )
     assert process.stdout is not None

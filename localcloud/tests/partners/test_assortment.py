@@ -26,7 +26,7 @@ def by_sku() -> dict[str, Product]:
 
 def test_every_process_makes_the_same_products() -> None:
     digests = {
-        subprocess.run(  # noqa: S603 - our own words, under our own interpreter
+        subprocess.run(
             [sys.executable, "-c", DIGEST],
             env={**os.environ, "PYTHONHASHSEED": seed},
             check=True,
