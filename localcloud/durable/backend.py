@@ -126,5 +126,5 @@ class DurableBackend:
             await asyncio.sleep(period_s)
             try:
                 await chore()
-            except psycopg.OperationalError as problem:
+            except psycopg.Error as problem:
                 _log.warning("the database is away: %s", problem)

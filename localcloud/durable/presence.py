@@ -71,7 +71,7 @@ class Presence:
                 async for notification in self._connection.notifies():
                     sort, _, host = notification.payload.partition(" ")
                     self._notified(sort, int(host))
-            except psycopg.OperationalError as problem:
+            except psycopg.Error as problem:
                 _log.warning("lost the connection that proves this host lives: %s", problem)
             if self._connection is not None:
                 await self._connection.close()

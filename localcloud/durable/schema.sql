@@ -257,7 +257,8 @@ END
 $$;
 
 -- Sends a message to an instance that has not finished. Gives back the instance's status,
--- NULL when there is none. p_revive lets the message through to a quarantined instance.
+-- NULL when there is none. p_revive lets the message through to an instance that is quarantined or
+-- rests after a crash.
 CREATE OR REPLACE FUNCTION durable.post(
     p_instance text, p_event text, p_host integer, p_revive boolean
 ) RETURNS text
@@ -275,7 +276,8 @@ BEGIN
     UPDATE durable.instances
     SET ready_at = LEAST(ready_at, clock_timestamp()),
         attempts = CASE WHEN p_revive THEN 0 ELSE attempts END,
-        quarantined_at = CASE WHEN p_revive THEN NULL ELSE quarantined_at END
+        quarantined_at = CASE WHEN p_revive THEN NULL ELSE quarantined_at END,
+        lease_until = CASE WHEN p_revive AND owner IS NULL THEN '-infinity' ELSE lease_until END
     WHERE instance_id = p_instance;
     INSERT INTO durable.inbox (instance_id, event)
     VALUES (p_instance, p_event);

@@ -18,6 +18,7 @@ POLL_S = 1.0
 
 
 _LONGEST_PAUSE_S = 30.0
+_DOUBLINGS = 20
 
 
 class Work[Leased: (Turn, LeasedTask)](ABC):
@@ -71,7 +72,7 @@ class Work[Leased: (Turn, LeasedTask)](ABC):
         except asyncio.CancelledError:
             await self._abandon(leased, delay_s=0.0, counts=False)
             raise
-        except psycopg.OperationalError as problem:
+        except (psycopg.OperationalError, psycopg.InterfaceError) as problem:
             _log.warning("the database failed %s: %s", label(leased), problem)
             await self._abandon(leased, delay_s=self._first_pause_s, counts=False)
         except Exception:  # noqa: BLE001 - whatever broke, somebody must try again
@@ -82,12 +83,13 @@ class Work[Leased: (Turn, LeasedTask)](ABC):
 
     def _pause_s(self, attempts: int) -> float:
         """How long abandoned work rests: twice as long each time."""
-        return float(min(self._first_pause_s * 2 ** (attempts - 1), _LONGEST_PAUSE_S))
+        doubled = min(attempts - 1, _DOUBLINGS)
+        return float(min(self._first_pause_s * 2**doubled, _LONGEST_PAUSE_S))
 
     async def _abandon(self, leased: Leased, *, delay_s: float, counts: bool) -> None:
         try:
             await self._give_back(leased, delay_s=delay_s, counts=counts)
-        except psycopg.OperationalError as problem:
+        except psycopg.Error as problem:
             _log.warning("%s is left to its lease: %s", label(leased), problem)
         else:
             self.alarm.ring_in(delay_s)
@@ -101,7 +103,7 @@ class Work[Leased: (Turn, LeasedTask)](ABC):
             found: list[Leased] = []
             try:
                 found = await self._take(room)
-            except psycopg.OperationalError as problem:
+            except psycopg.Error as problem:
                 _log.warning("the database is away: %s", problem)
             finally:
                 self._slots.give(room - len(found))
