@@ -49,7 +49,27 @@ def api_page() -> str:
         method = "/".join(sorted(route.methods))
         scope = "–" if access.client_scope is None and not access.anyone else scope
         rows.append((path, f"| `{method} /{path}` | {scope} | {roles} | {what} | {codes} |"))
-    return "\n".join([*lines, *(row for _, row in sorted(rows)), ""])
+    return "\n".join([*lines, *(row for _, row in sorted(rows)), *causes(), ""])
+
+
+def causes() -> Iterator[str]:
+    """The table of codes that say why an order is called off."""
+    from blueprints.orders.models import CLIENT_CAUSES, EMPLOYEE_CAUSES  # noqa: PLC0415
+
+    yield from (
+        "",
+        "## Why an order is called off",
+        "",
+        "`DELETE /v1/orders/{order_id}?reason=` takes one of these codes, and no words: URLs are",
+        "logged. The order shows it as `cancel_cause`; customers do not see those of employees.",
+        "",
+        "| reason | who | meaning |",
+        "|---|---|---|",
+    )
+    yield from (f"| `{code}` | everybody | {meaning} |" for code, meaning in CLIENT_CAUSES.items())
+    yield from (
+        f"| `{code}` | employees | {meaning} |" for code, meaning in EMPLOYEE_CAUSES.items()
+    )
 
 
 def problems() -> Iterator[tuple[str, int, str]]:

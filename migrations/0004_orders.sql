@@ -52,7 +52,11 @@ CREATE TABLE orders.orders (
     cancel_requested_at timestamptz,
     cancel_requested_by uuid,
     cancel_reason text,
-    cancel_note text,
+    -- A code, not words: it comes in a URL, and URLs are logged.
+    cancel_cause text CHECK (cancel_cause IN (
+        'changed_mind', 'ordered_by_mistake', 'delivery_too_slow', 'other',
+        'customer_request', 'fraud_suspected', 'goods_unavailable', 'partner_recovered'
+    )),
     cancelled_at timestamptz,
     stuck_undos text[],
 
@@ -63,7 +67,10 @@ CREATE TABLE orders.orders (
     CONSTRAINT cancelling_has_an_intent
         CHECK (status <> 'cancelling' OR cancelled_from IS NOT NULL),
     CONSTRAINT intent_is_whole
-        CHECK (num_nulls(cancelled_from, cancel_requested_at, cancel_requested_by) IN (0, 3)),
+        CHECK (
+            num_nulls(cancelled_from, cancel_requested_at, cancel_requested_by, cancel_cause)
+                IN (0, 4)
+        ),
     CONSTRAINT cancelled_has_time_and_reason
         CHECK (status <> 'cancelled' OR num_nulls(cancelled_at, cancel_reason) = 0),
     CONSTRAINT stuck_names_its_undos

@@ -4,12 +4,18 @@ from typing import Protocol
 from uuid import UUID
 
 from blueprints.orders import moves_repository, repository
-from blueprints.orders.models import CANCELLABLE, Order, OrderNotCancellable
+from blueprints.orders.models import (
+    CANCELLABLE,
+    EMPLOYEE_CAUSES,
+    CancelCause,
+    Order,
+    OrderNotCancellable,
+)
 from blueprints.orders.moves_repository import Actor
 from shared import outbox
 from shared.auth import Caller
 from shared.db import Database
-from shared.problem import NotFound
+from shared.problem import InvalidRequest, NotFound
 
 
 class Dispatcher(Protocol):
@@ -26,13 +32,19 @@ class Cancelling:
     def __init__(self, database: Database, dispatcher: Dispatcher) -> None:
         self._database, self._dispatcher = database, dispatcher
 
-    async def request(self, caller: Caller, order_id: UUID, reason: str) -> Order:
+    async def request(self, caller: Caller, order_id: UUID, cause: CancelCause) -> Order:
         """The order, now `cancelling`; or as it is, if it was called off before.
 
         The status itself is the intent: from the commit on no step of the saga goes forward,
         whether the saga has begun or not. Raises NotFound (also for a client who asks for
-        another's order), OrderNotCancellable once the goods are on their way.
+        another's order), OrderNotCancellable once the goods are on their way, InvalidRequest for a
+        client with a cause that only employees may name.
         """
+        if caller.is_client and cause in EMPLOYEE_CAUSES:
+            raise InvalidRequest(
+                "clients name a cause of their own",
+                [{"field": "reason", "message": "for employees only"}],
+            )
         async with self._database.transaction() as tx:
             order = await moves_repository.locked(tx, order_id)
             if order is None or (caller.is_client and order.customer_id != caller.id):
@@ -41,7 +53,7 @@ class Cancelling:
                 raise OrderNotCancellable(f"an order that is {order.status} cannot be cancelled")
             if order.status in CANCELLABLE:
                 await moves_repository.intend_to_cancel(
-                    tx, order_id, from_status=order.status, by=caller.id, note=reason
+                    tx, order_id, from_status=order.status, by=caller.id, cause=cause
                 )
                 await moves_repository.move(
                     tx,
@@ -49,7 +61,7 @@ class Cancelling:
                     from_status=order.status,
                     to_status="cancelling",
                     actor=Actor("client" if caller.is_client else "employee", caller.id),
-                    reason=reason,
+                    reason=cause,
                 )
                 await outbox.append(
                     tx,
@@ -65,4 +77,4 @@ class Cancelling:
             current = await repository.by_id(tx, order_id)
         await self._dispatcher.dispatch(order_id)
         assert current is not None, "orders are never deleted"
-        return current
+        return current.for_customer() if caller.is_client else current

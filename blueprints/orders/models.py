@@ -1,9 +1,9 @@
 """What an order is made of, which moves it may make, and what may be refused about it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, Field, StringConstraints
@@ -15,6 +15,18 @@ type Status = Literal[
     "placed", "confirmed", "shipped", "delivered", "returned", "cancelling", "cancelled", "stuck"
 ]
 type Service = Literal["standard", "express"]
+type CancelCause = Literal[
+    "changed_mind",
+    "ordered_by_mistake",
+    "delivery_too_slow",
+    "other",
+    "customer_request",
+    "fraud_suspected",
+    "goods_unavailable",
+    "partner_recovered",
+]
+"""Why a person calls an order off: a code, because it travels in the URL and URLs are logged."""
+
 type StepResult = dict[str, Any]
 """What a saga step answers: {} when done, {"refused": code} when it must not be done."""
 
@@ -42,6 +54,22 @@ Reason = Annotated[
     str,
     StringConstraints(strip_whitespace=True, min_length=3, max_length=500, pattern=PRINTABLE),
 ]
+CLIENT_CAUSES: Mapping[CancelCause, str] = {
+    "changed_mind": "the goods are not wanted any more",
+    "ordered_by_mistake": "wrong goods, quantity or address, or ordered twice",
+    "delivery_too_slow": "the goods would come too late",
+    "other": "none of these",
+}
+"""What everybody may name, and its meaning."""
+
+EMPLOYEE_CAUSES: Mapping[CancelCause, str] = {
+    "customer_request": "the customer asked for it and gave no reason",
+    "fraud_suspected": "the order is not believed to be honest",
+    "goods_unavailable": "the goods cannot be sent: lost, damaged or recalled",
+    "partner_recovered": "the order was stuck, and the partner that failed answers again",
+}
+"""What only employees may name, and its meaning; customers are not told."""
+
 Cursor = Annotated[str, StringConstraints(max_length=1024)]
 
 
@@ -92,9 +120,9 @@ class MoveOrder(Body):
 
 
 class CancelQuery(Query):
-    """Why an order is called off."""
+    """Why an order is called off; only employees may name one of EMPLOYEE_CAUSES."""
 
-    reason: Reason
+    reason: CancelCause
 
 
 class OrderQuery(Query):
@@ -157,7 +185,7 @@ class Order(BaseModel):
 
     `gross_total` = `net_total` (goods) + `shipping.net` + `tax_total` (goods and shipping), each
     the sum of its lines. `cancel_reason` is `cancel_requested` when a person asked for it (then
-    `cancel_note` has their words), else what ended the fulfilment, such as `out_of_stock`;
+    `cancel_cause` says why), else what ended the fulfilment, such as `out_of_stock`;
     `cancelled_at` is None until everything is undone.
     """
 
@@ -174,11 +202,17 @@ class Order(BaseModel):
     gross_total: MinorUnits
     placed_on_behalf: bool
     cancel_reason: str | None
-    cancel_note: str | None
+    cancel_cause: CancelCause | None
     cancel_requested_at: datetime | None
     cancelled_at: datetime | None
     placed_at: datetime
     updated_at: datetime
+
+    def for_customer(self) -> Self:
+        """The order without a cause that employees keep among themselves."""
+        if self.cancel_cause in EMPLOYEE_CAUSES:
+            return self.model_copy(update={"cancel_cause": None})
+        return self
 
 
 class TimelineEntry(BaseModel):

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from psycopg.rows import class_row
 
-from blueprints.orders.models import Standing, Status
+from blueprints.orders.models import CancelCause, Standing, Status
 from shared.db import Transaction
 
 LOCKED = """
@@ -43,7 +43,7 @@ INTEND_TO_CANCEL = """
     UPDATE orders.orders
     SET cancelled_from = %(from_status)s, cancel_requested_at = clock_timestamp(),
         cancel_requested_by = %(actor_id)s, cancel_reason = 'cancel_requested',
-        cancel_note = %(note)s
+        cancel_cause = %(cause)s
     WHERE id = %(id)s
 """
 # A person's intent outlives the saga's own reason: it came first, or it is why the saga stopped.
@@ -126,12 +126,12 @@ async def move(
 
 
 async def intend_to_cancel(
-    tx: Transaction, order_id: UUID, *, from_status: Status, by: UUID, note: str
+    tx: Transaction, order_id: UUID, *, from_status: Status, by: UUID, cause: CancelCause
 ) -> None:
     """Write down who wants the order called off and why. Comes before the move to cancelling."""
     await tx.execute(
         INTEND_TO_CANCEL,
-        {"id": order_id, "from_status": from_status, "actor_id": by, "note": note},
+        {"id": order_id, "from_status": from_status, "actor_id": by, "cause": cause},
     )
 
 

@@ -208,7 +208,7 @@ async def _as_first_answered(tx: Transaction, stored: str) -> Order:
             "updated_at": order.placed_at,
             "shipping": order.shipping.model_copy(update={"tracking_number": None}),
             "cancel_reason": None,
-            "cancel_note": None,
+            "cancel_cause": None,
             "cancel_requested_at": None,
             "cancelled_at": None,
         }
@@ -262,7 +262,7 @@ def _order(new: repository.NewOrder) -> Order:
         gross_total=quote.gross_total,
         placed_on_behalf=new.on_behalf_reason is not None,
         cancel_reason=None,
-        cancel_note=None,
+        cancel_cause=None,
         cancel_requested_at=None,
         cancelled_at=None,
         placed_at=new.placed_at,

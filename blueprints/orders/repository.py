@@ -68,7 +68,7 @@ BY_ID = """
         o.id, o.number, o.customer_id, o.status, o.version, o.currency, o.net_total, o.tax_total,
         o.gross_total, o.shipping_net, o.shipping_tax_rate_bp, o.shipping_tax, o.shipping_service,
         o.ship_name, o.ship_line1, o.ship_line2, o.ship_city, o.ship_postal_code, o.ship_country,
-        o.on_behalf_reason, o.cancel_reason, o.cancel_note, o.cancel_requested_at, o.cancelled_at,
+        o.on_behalf_reason, o.cancel_reason, o.cancel_cause, o.cancel_requested_at, o.cancelled_at,
         o.placed_at, o.updated_at,
         (
             SELECT s.tracking_number
@@ -275,7 +275,7 @@ def _order(row: dict[str, Any]) -> Order:
         gross_total=row["gross_total"],
         placed_on_behalf=row["on_behalf_reason"] is not None,
         cancel_reason=row["cancel_reason"],
-        cancel_note=row["cancel_note"],
+        cancel_cause=row["cancel_cause"],
         cancel_requested_at=row["cancel_requested_at"],
         cancelled_at=row["cancelled_at"],
         placed_at=row["placed_at"],

@@ -146,6 +146,7 @@ def blueprint(
 
         The request is accepted at once; stock, money and shipment are given back one after the
         other, and the order is `cancelled` when all of that is done. Repeating it changes nothing.
+        `reason` is one of a closed set of codes, never words: URLs are logged.
         """
         order = await cancelling.request(call.caller, call.uuid("order_id"), call.query.reason)
         return Reply(order, etag=etag_of(order.version), location=_location(order))

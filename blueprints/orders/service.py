@@ -51,7 +51,7 @@ class OrderService:
             order = await repository.by_id(tx, order_id)
         if order is None or (caller.is_client and order.customer_id != caller.id):
             raise NotFound("there is no such order")
-        return order
+        return order.for_customer() if caller.is_client else order
 
     async def list(
         self, caller: Caller, query: OrderQuery, *, of_customer: UUID | None = None

@@ -102,7 +102,7 @@ async def someone_elses_order(platform: Platform, order: dict[str, Any]) -> http
 
 async def cancel_someone_elses_order(platform: Platform, order: dict[str, Any]) -> httpx.Response:
     return await platform.shop.call(
-        "DELETE", f"/orders/{order['id']}", platform.bruno, params={"reason": "mine now"}
+        "DELETE", f"/orders/{order['id']}", platform.bruno, params={"reason": "changed_mind"}
     )
 
 

@@ -10,7 +10,7 @@ from tests.rig.platform import Platform, eventually
 
 async def cancel(platform: Platform, order: dict[str, Any]) -> httpx.Response:
     return await platform.shop.call(
-        "DELETE", f"/orders/{order['id']}", platform.alice, params={"reason": "too late"}
+        "DELETE", f"/orders/{order['id']}", platform.alice, params={"reason": "changed_mind"}
     )
 
 

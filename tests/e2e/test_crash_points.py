@@ -39,7 +39,7 @@ class Scene:
             "DELETE",
             f"/orders/{self.order_id}",
             self.person,
-            params={"reason": "changed my mind"},
+            params={"reason": "changed_mind"},
         )
         assert answer.status_code == 202, answer.text
 

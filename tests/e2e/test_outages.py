@@ -91,7 +91,7 @@ async def test_a_stuck_order_is_undone_when_a_person_decides(platform: Platform)
     await platform.reset_partners()
 
     answer = await platform.shop.call(
-        "DELETE", f"/orders/{order['id']}", platform.oscar, params={"reason": "gateway is back"}
+        "DELETE", f"/orders/{order['id']}", platform.oscar, params={"reason": "partner_recovered"}
     )
     assert answer.status_code == 202, answer.text
 

@@ -110,7 +110,7 @@ async def parked(shop: Shop, order: Order) -> None:
 
 async def cancelling_a_confirmed_one(shop: Shop, order: Order) -> None:
     await shop.fulfilment.confirm(order.id)
-    await shop.cancelling.request(CARLA, order.id, "customer phoned")
+    await shop.cancelling.request(CARLA, order.id, "customer_request")
 
 
 @pytest.mark.parametrize("ended", [confirmed, cancelled, parked, cancelling_a_confirmed_one])
@@ -133,7 +133,7 @@ async def test_an_order_cancelled_before_its_saga_began_gets_one_to_end_it(
     first: str, shop: Shop, control: SagaControl, durable: Orchestrations
 ) -> None:
     order = await shop.place()
-    await shop.cancelling.request(CARLA, order.id, "customer phoned")
+    await shop.cancelling.request(CARLA, order.id, "customer_request")
     placed = event("order.placed.v1", order.id)
     requested = event("order.cancel_requested.v1", order.id)
 
@@ -156,7 +156,7 @@ async def test_a_cancellation_after_the_fulfilment_is_an_orchestration_of_its_ow
 ) -> None:
     order = await shop.place()
     await (confirmed if was == "confirmed" else parked)(shop, order)
-    await shop.cancelling.request(CARLA, order.id, "customer phoned")
+    await shop.cancelling.request(CARLA, order.id, "customer_request")
     message = event("order.cancel_requested.v1", order.id)
 
     for _ in range(2):
@@ -169,7 +169,7 @@ async def test_a_cancellation_of_a_broken_saga_undoes_everything(
     shop: Shop, control: SagaControl, durable: Orchestrations
 ) -> None:
     order = await shop.place()
-    await shop.cancelling.request(CARLA, order.id, "customer phoned")
+    await shop.cancelling.request(CARLA, order.id, "customer_request")
     durable.instances[str(order.id)] = df.OrchestrationRuntimeStatus.Failed
     message = event("order.cancel_requested.v1", order.id)
 
@@ -182,7 +182,7 @@ async def test_a_cancellation_that_is_over_starts_nothing(
     shop: Shop, control: SagaControl, durable: Orchestrations
 ) -> None:
     order = await shop.place()
-    await shop.cancelling.request(CARLA, order.id, "customer phoned")
+    await shop.cancelling.request(CARLA, order.id, "customer_request")
     await cancelled(shop, order)
 
     await control.cancel_requested(event("order.cancel_requested.v1", order.id), durable.client)

@@ -35,7 +35,7 @@ async def test_an_order_without_its_stock_is_not_confirmed(shop: Shop) -> None:
 
 async def test_a_cancel_that_came_first_refuses_the_confirmation(shop: Shop) -> None:
     order = await shop.place()
-    await shop.cancelling.request(CARLA, order.id, "customer phoned")
+    await shop.cancelling.request(CARLA, order.id, "customer_request")
 
     assert await shop.fulfilment.confirm(order.id) == {"refused": "cancel_requested"}
     assert await shop.status(order) == "cancelling"
@@ -47,7 +47,7 @@ async def test_cancel_and_confirmation_at_once_have_one_winner(shop: Shop) -> No
 
         answer, _ = await asyncio.gather(
             shop.fulfilment.confirm(order.id),
-            shop.cancelling.request(CARLA, order.id, "customer phoned"),
+            shop.cancelling.request(CARLA, order.id, "customer_request"),
         )
 
         fulfilment = await shop.book.fulfilment(order.id)
@@ -64,7 +64,7 @@ async def test_a_confirmation_that_is_repeated_after_a_crash_is_done_whatever_fo
     order = await shop.place()
     await shop.fulfilment.confirm(order.id)
     if since in (["cancelling"], ["cancelled"]):
-        await shop.cancelling.request(CARLA, order.id, "customer phoned")
+        await shop.cancelling.request(CARLA, order.id, "customer_request")
     if since == ["cancelled"]:
         await shop.fulfilment.cancel(order.id, "cancel_requested")
     elif since != ["cancelling"]:
@@ -98,14 +98,14 @@ async def test_a_cancelled_order_says_why_and_when(shop: Shop) -> None:
 
 async def test_a_persons_reason_stands_above_the_sagas(shop: Shop) -> None:
     order = await shop.place()
-    await shop.cancelling.request(CARLA, order.id, "customer phoned")
+    await shop.cancelling.request(CARLA, order.id, "customer_request")
 
     assert await shop.fulfilment.cancel(order.id, "internal_fault") == {}
 
     cancelled = await shop.orders.get(CARLA, order.id)
-    assert (cancelled.cancel_reason, cancelled.cancel_note) == (
+    assert (cancelled.cancel_reason, cancelled.cancel_cause) == (
         "cancel_requested",
-        "customer phoned",
+        "customer_request",
     )
 
 

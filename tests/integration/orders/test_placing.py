@@ -70,7 +70,7 @@ async def test_repeating_a_key_returns_the_first_answer_whatever_has_happened_si
 ) -> None:
     alice = client()
     first = await shop.place(alice, key="same")
-    await shop.cancelling.request(alice, first.id, "changed my mind")
+    await shop.cancelling.request(alice, first.id, "changed_mind")
     shop.customers.standings[alice.id] = "inactive"
     before = await shop.rows()
 

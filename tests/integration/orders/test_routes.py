@@ -164,7 +164,7 @@ async def test_someone_elses_order_is_not_there(http: Http) -> None:
     for name, how in (
         ("get_order", {}),
         ("get_order_timeline", {}),
-        ("cancel_order_request", {"params": {"reason": "mine now"}}),
+        ("cancel_order_request", {"params": {"reason": "changed_mind"}}),
     ):
         status, _, problem = await http(name, BRUNO, path=path, **how)
         assert (status, problem["code"]) == (404, "not-found")
@@ -193,13 +193,42 @@ async def test_a_cancellation_is_accepted_with_where_to_look(http: Http) -> None
     _, _, order = await http.place()
     how: dict[str, Any] = {"path": {"order_id": order["id"]}}
 
-    no_reason = await http("cancel_order_request", ALICE, **how)
-    accepted = await http("cancel_order_request", ALICE, params={"reason": "too slow"}, **how)
+    accepted = await http(
+        "cancel_order_request", ALICE, params={"reason": "delivery_too_slow"}, **how
+    )
 
-    assert (no_reason[0], no_reason[2]["code"]) == (400, "invalid-request")
     assert (accepted[0], accepted[1]["ETag"]) == (202, '"2"')
     assert accepted[1]["Location"] == f"/api/v1/orders/{order['id']}"
-    assert (accepted[2]["status"], accepted[2]["cancel_note"]) == ("cancelling", "too slow")
+    assert (accepted[2]["status"], accepted[2]["cancel_cause"]) == (
+        "cancelling",
+        "delivery_too_slow",
+    )
+
+
+@pytest.mark.parametrize(
+    ("caller", "params"),
+    [
+        (ALICE, {}),
+        (CARLA, {"reason": ""}),
+        (CARLA, {"reason": "Alice Example phoned"}),
+        (ALICE, {"reason": "fraud_suspected"}),
+    ],
+    ids=["no reason", "an empty one", "words", "an employee's from a client"],
+)
+async def test_only_a_known_cause_cancels_an_order(
+    caller: Caller, params: dict[str, str], http: Http, shop: Shop
+) -> None:
+    _, _, order = await http.place()
+    before = await shop.rows()
+
+    status, _, problem = await http(
+        "cancel_order_request", caller, path={"order_id": order["id"]}, params=params
+    )
+
+    assert (status, problem["code"]) == (400, "invalid-request")
+    assert [error["field"] for error in problem["errors"]] == ["reason"]
+    assert "Alice" not in json.dumps(problem)
+    assert await shop.rows() == before
 
 
 async def test_lists_are_pages_and_filters_are_checked(http: Http) -> None:

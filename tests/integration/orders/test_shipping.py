@@ -153,7 +153,7 @@ async def test_nothing_is_booked_once_the_order_is_being_cancelled(
     placed, confirmed = await shop.place(), await shop.place()
     await shop.fulfilment.confirm(confirmed.id)
     for order in (placed, confirmed):
-        await shop.cancelling.request(CARLA, order.id, "customer phoned")
+        await shop.cancelling.request(CARLA, order.id, "customer_request")
 
     assert await shipping.book(placed.id) == {"refused": "cancel_requested"}
     assert await shipping.book(confirmed.id) == {"refused": "order_cancelling"}

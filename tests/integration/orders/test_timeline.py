@@ -66,7 +66,7 @@ async def test_what_employees_note_among_themselves_stays_there(shop: Shop) -> N
     alice = client()
     order = await shop.place(CARLA, customer_id=alice.id, reason="phoned in")
     await shop.fulfilment.park(order.id, "card_declined", ["void_payment"])
-    await shop.cancelling.request(CARLA, order.id, "bank confirmed")
+    await shop.cancelling.request(CARLA, order.id, "partner_recovered")
     await shop.fulfilment.cancel(order.id, "cancel_requested")
 
     story = await told(shop, alice, order.id)
