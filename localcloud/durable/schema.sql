@@ -501,7 +501,7 @@ BEGIN
         FROM durable.tasks
         WHERE instance_id = p_instance
           AND execution_id = p_execution
-        LIMIT 25
+        LIMIT 100
     ) AS siblings;
     UPDATE durable.instances AS i
     SET ready_at = LEAST(
