@@ -106,12 +106,14 @@ reconciling = Reconciling(
     authorising=authorising,
     refunding=refunding,
     answering=answering,
+    after_s=settings.payment_reconcile_after_s,
 )
 placing = Placing(database, products, customers, dispatcher, currency=settings.order_currency)
 orders = OrderService(database, stock, dispatcher)
 cancelling = Cancelling(database, dispatcher)
 fulfilment = Fulfilment(database, stock, dispatcher)
 shipping = Shipping(database, provider)
+control = SagaControl(database, stock, waits_s=settings.saga_waits_s)
 timeline = OrderTimeline(database, stock, payments)
 health = Health(
     database,
@@ -128,7 +130,7 @@ health = Health(
 app = df.DFApp(http_auth_level=func.AuthLevel.ANONYMOUS)
 for blueprint in (
     order_routes.blueprint(api, placing, orders, cancelling, timeline),
-    order_triggers.blueprint(SagaControl(database, stock), inbox),
+    order_triggers.blueprint(control, inbox),
     order_activities.blueprint(fulfilment, shipping),
     product_routes.blueprint(api, products, sync),
     product_triggers.blueprint(stock, sync),

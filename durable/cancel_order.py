@@ -21,8 +21,8 @@ undo.
 def cancel_order_saga(context: df.DurableOrchestrationContext) -> Step[dict[str, Any]]:
     """Take a confirmed or stuck order from `cancelling` to `cancelled`, or park it again.
 
-    Input: `{"order_id", "correlation_id"}`. Output: `{"status": "cancelled" | "stuck" | "left",
-    ...}`.
+    Input: `{"order_id", "correlation_id", "waits_s"}`. Output: `{"status": "cancelled" | "stuck" |
+    "left", ...}`.
     """
     subject: Mapping[str, Any] = context.get_input()
     saga = Saga(context, subject, undo=UNDO)

@@ -26,8 +26,9 @@ def fulfil_order(context: df.DurableOrchestrationContext) -> Step[dict[str, Any]
     """Take the order from `placed` to `confirmed`; on failure leave the customer where they
     started.
 
-    Input: `{"order_id", "correlation_id"}`. Output: `{"status": "confirmed" | "cancelled" |
-    "stuck" | "left", "reason"?, "stuck"?}`; `left` means that the order was already finished.
+    Input: `{"order_id", "correlation_id", "waits_s"}`. Output: `{"status": "confirmed" |
+    "cancelled" | "stuck" | "left", "reason"?, "stuck"?}`; `left` means that the order was already
+    finished.
     """
     subject: Mapping[str, Any] = context.get_input()
     saga = Saga(context, subject)

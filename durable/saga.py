@@ -1,8 +1,8 @@
 """How a saga steps forward, waits, and undoes: the order of attempts, never what they mean."""
 
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from itertools import chain, repeat
+from itertools import chain
 from typing import Any
 
 import azure.durable_functions as df
@@ -10,14 +10,8 @@ import azure.durable_functions as df
 type Step[T] = Generator[Any, Any, T]
 """A piece of an orchestration: yields Durable tasks, returns T."""
 
-WAITS_S = (1, 2, 4, 8, 15, 30)
-"""Seconds between the attempts of one step: a partner may be away for a minute.
-
-Timers of our own, because `RetryOptions` of the Python SDK knows one interval and no back-off.
-"""
-
-SETTLING_WAITS_S = (*WAITS_S, *repeat(60, 24 * 60))
-"""The same for steps that only write down the outcome in our own database.
+SETTLING_WAITS_S = (60,) * (24 * 60)
+"""Further pauses for steps that only write down the outcome in our own database.
 
 They are tried for a day: while our database is away no undo would work either, and an outcome that
 is not written down leaves an order that nobody looks after.
@@ -38,7 +32,10 @@ class Superseded(Exception):
 class Saga:
     """The steps taken for one order and the undos that they call for.
 
-    `subject` is what every activity receives: ids only, because it stands in the Durable history.
+    `subject` has the ids that every activity receives, nothing else, because they stand in the
+    Durable history; and `waits_s`, the seconds between the attempts of one step. These come with
+    the input and not from the settings: a replay must wait as long as the first run did. They are
+    timers of our own, because `RetryOptions` of the Python SDK knows one interval and no back-off.
     `undo` lists undos that are owed from the start, oldest first.
     """
 
@@ -48,7 +45,9 @@ class Saga:
         subject: Mapping[str, Any],
         undo: Iterable[str] = (),
     ) -> None:
-        self._context, self._subject = context, dict(subject)
+        self._context = context
+        self._subject = {name: value for name, value in subject.items() if name != "waits_s"}
+        self._waits_s: Sequence[float] = subject["waits_s"]
         self._undo = list(undo)
 
     def do(self, step: str, *, undo: str | None = None) -> Step[Mapping[str, Any]]:
@@ -60,7 +59,7 @@ class Saga:
         """
         if undo:
             self._undo.append(undo)
-        answer = yield from self._attempt(step, WAITS_S)
+        answer = yield from self._attempt(step, self._waits_s)
         return _accepted(answer)
 
     def settle(self, step: str, **facts: Any) -> Step[Mapping[str, Any]]:
@@ -68,7 +67,7 @@ class Saga:
 
         Raises as `do`, but gives up only after a day.
         """
-        answer = yield from self._attempt(step, SETTLING_WAITS_S, facts)
+        answer = yield from self._attempt(step, (*self._waits_s, *SETTLING_WAITS_S), facts)
         return _accepted(answer)
 
     def first_of(self, *events: str, until: datetime) -> Step[str | None]:
@@ -88,7 +87,7 @@ class Saga:
         while self._undo:
             undo = self._undo.pop()
             try:
-                answer = yield from self._attempt(undo, WAITS_S)
+                answer = yield from self._attempt(undo, self._waits_s)
             except Exception:  # noqa: BLE001 - the SDK rethrows every fault as Exception
                 stuck.append(undo)
             else:
@@ -109,10 +108,10 @@ class Saga:
         return {"status": "cancelled", "reason": reason}
 
     def _attempt(
-        self, step: str, waits_s: Iterable[int], facts: Mapping[str, Any] | None = None
+        self, step: str, waits_s: Iterable[float], facts: Mapping[str, Any] | None = None
     ) -> Step[Mapping[str, Any]]:
         subject = self._subject | dict(facts or {})
-        waits: Iterator[int | None] = chain(waits_s, [None])
+        waits: Iterator[float | None] = chain(waits_s, [None])
         for wait_s in waits:
             self._context.set_custom_status(step)
             try:

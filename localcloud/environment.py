@@ -21,6 +21,8 @@ FIXED: Mapping[str, str] = {
     "PAYMENT_RECONCILE_SCHEDULE": "*/30 * * * * *",
     "RESERVATION_TTL_S": "3600",
     "CONFIRMATION_WINDOW_S": "900",
+    "SAGA_WAITS_S": "1,2,4,8,15,30",
+    "PAYMENT_RECONCILE_AFTER_S": "30",
     "ORDER_CURRENCY": "EUR",
 }
 """Settings that are the same on every laptop. Schedules are NCRONTAB: seconds first."""

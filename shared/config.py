@@ -5,9 +5,21 @@ from collections.abc import Mapping
 from typing import Annotated, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 
 Seconds = Annotated[float, Field(gt=0)]
+
+
+def _listed(value: object) -> object:
+    return value.split(",") if isinstance(value, str) else value
+
+
+Waits = Annotated[
+    tuple[Annotated[float, Field(ge=0, le=3600)], ...],
+    Field(min_length=1, max_length=20),
+    BeforeValidator(_listed),
+]
+"""Seconds between attempts, written as in `1,2,4`."""
 
 
 class Settings(BaseModel):
@@ -51,6 +63,8 @@ class Settings(BaseModel):
 
     reservation_ttl_s: Seconds = 3600.0
     confirmation_window_s: Seconds = 900.0
+    saga_waits_s: Waits = (1, 2, 4, 8, 15, 30)
+    payment_reconcile_after_s: Seconds = 30.0
     order_currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")] = "EUR"
 
     # The Functions host reads these itself (%NAME% in a timer's schedule); they stand here so that

@@ -20,6 +20,7 @@ order may move. Why that is safe:
   what the new run did, so a cancel gets the orchestration that undoes everything.
 """
 
+from collections.abc import Sequence
 from typing import Protocol
 from uuid import UUID
 
@@ -54,16 +55,20 @@ class Stock(Protocol):
 
 
 class SagaControl:
-    """What each event about an order means to its orchestrations."""
+    """What each event about an order means to its orchestrations.
 
-    def __init__(self, database: Database, stock: Stock) -> None:
-        self._database, self._stock = database, stock
+    `waits_s` are the seconds between the attempts of a step. An orchestration gets them with its
+    input and keeps them, so that a new setting does not change what is under way.
+    """
+
+    def __init__(self, database: Database, stock: Stock, *, waits_s: Sequence[float]) -> None:
+        self._database, self._stock, self._waits_s = database, stock, waits_s
 
     async def placed(self, event: Event, client: df.DurableOrchestrationClient) -> None:
         """Start the fulfilment of an order that has not come to an end."""
         order = await self._order(event)
         if order.status == "placed" or _cancelled_from_placed(order):
-            await _start(client, FULFIL, str(order.id), event)
+            await self._start(client, FULFIL, str(order.id), event)
 
     async def cancel_requested(self, event: Event, client: df.DurableOrchestrationClient) -> None:
         """Make whatever runs for the order stop, or undo what has been done."""
@@ -71,9 +76,9 @@ class SagaControl:
         if order.status != "cancelling":
             return
         if not _cancelled_from_placed(order) or await _is_broken(client, str(order.id)):
-            await _start(client, CANCEL, f"{order.id}:cancel:{event.id}", event)
+            await self._start(client, CANCEL, f"{order.id}:cancel:{event.id}", event)
         else:
-            await _start(client, FULFIL, str(order.id), event)
+            await self._start(client, FULFIL, str(order.id), event)
             await _wake(client, str(order.id), "cancel_requested")
 
     async def payment_answered(self, event: Event, client: df.DurableOrchestrationClient) -> None:
@@ -92,6 +97,27 @@ class SagaControl:
             raise Rejected(f"unknown order: {order_id}")
         return order
 
+    async def _start(
+        self,
+        client: df.DurableOrchestrationClient,
+        orchestrator: str,
+        instance_id: str,
+        event: Event,
+    ) -> None:
+        """Start it unless it runs. No personal data: the input stands in the Durable history."""
+        subject = {
+            "order_id": str(_order_id(event)),
+            "correlation_id": event.correlation_id,
+            "waits_s": list(self._waits_s),
+        }
+        try:
+            await client.start_new(orchestrator, instance_id, subject)
+        except Exception as fault:
+            # The SDK raises a bare Exception around the host's answer, a 500 with this text.
+            if "already exists" not in str(fault):
+                raise
+            _log.info("already running: %s", instance_id)
+
 
 def _order_id(event: Event) -> UUID:
     try:
@@ -102,20 +128,6 @@ def _order_id(event: Event) -> UUID:
 
 def _cancelled_from_placed(order: Standing) -> bool:
     return order.status == "cancelling" and order.cancelled_from == "placed"
-
-
-async def _start(
-    client: df.DurableOrchestrationClient, orchestrator: str, instance_id: str, event: Event
-) -> None:
-    """Start the orchestration unless it runs. Ids only: the input stands in the Durable history."""
-    subject = {"order_id": str(_order_id(event)), "correlation_id": event.correlation_id}
-    try:
-        await client.start_new(orchestrator, instance_id, subject)
-    except Exception as fault:
-        # The SDK raises a bare Exception around the host's answer, a 500 with this text.
-        if "already exists" not in str(fault):
-            raise
-        _log.info("already running: %s", instance_id)
 
 
 async def _wake(client: df.DurableOrchestrationClient, instance_id: str, event_name: str) -> None:

@@ -12,16 +12,17 @@ from blueprints.payments.refunding import Refunding
 from shared import telemetry
 from shared.db import Database
 
-GRACE = timedelta(seconds=30)
-"""How long a question may be open before we ask: longer than a call and its first retries."""
-
 BATCH = 100
 
 _log = telemetry.logger(__name__)
 
 
 class Reconciling:
-    """Runs beside the sagas: everything it does, a saga's step may be doing at the same time."""
+    """Runs beside the sagas: everything it does, a saga's step may be doing at the same time.
+
+    `after_s` is how long a question may be open before we ask, in seconds: longer than a call and
+    its first retries, because until then its saga is about to ask itself.
+    """
 
     def __init__(
         self,
@@ -32,11 +33,11 @@ class Reconciling:
         authorising: Authorising,
         refunding: Refunding,
         answering: Answering,
-        grace: timedelta = GRACE,
+        after_s: float,
     ) -> None:
         self._database, self._orders, self._gateway = database, orders, gateway
         self._authorising, self._refunding, self._answering = authorising, refunding, answering
-        self._grace = grace
+        self._age = timedelta(seconds=after_s)
 
     async def run(self) -> int:
         """Settle what can be settled, a batch at a time; how many orders were looked at.
@@ -44,9 +45,9 @@ class Reconciling:
         A gateway that does not answer leaves things as they are, for the next run.
         """
         async with self._database.reading() as tx:
-            refunds = await refunds_repository.pending_before(tx, age=self._grace, limit=BATCH)
-            questions = await conversations_repository.open_before(tx, age=self._grace, limit=BATCH)
-            unsettled = await accounts_repository.unsettled_before(tx, age=self._grace, limit=BATCH)
+            refunds = await refunds_repository.pending_before(tx, age=self._age, limit=BATCH)
+            questions = await conversations_repository.open_before(tx, age=self._age, limit=BATCH)
+            unsettled = await accounts_repository.unsettled_before(tx, age=self._age, limit=BATCH)
         for refund in refunds:
             try:
                 await self._refunding.settle(refund)

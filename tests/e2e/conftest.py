@@ -13,6 +13,8 @@ from tests.rig.platform import Platform, opened
 HURRIED = {
     "PARTNER_TIMEOUT_S": "2",
     "CONFIRMATION_WINDOW_S": "8",
+    "SAGA_WAITS_S": "0.2,0.5,1",
+    "PAYMENT_RECONCILE_AFTER_S": "2",
     "OUTBOX_RELAY_SCHEDULE": "* * * * * *",
     "PAYMENT_RECONCILE_SCHEDULE": "*/2 * * * * *",
 }

@@ -17,6 +17,8 @@ from tests.integration.orders.conftest import CARLA, Shop
 
 type Said = tuple[str, ...]
 
+WAITS_S = (0.5, 2)
+
 
 @dataclass
 class Orchestrations:
@@ -75,7 +77,7 @@ def event(type_: str, order_id: UUID | str, event_id: str = "") -> Event:
 
 @pytest.fixture(scope="module")
 def control(shop: Shop) -> SagaControl:
-    return SagaControl(shop.database, shop.stock)
+    return SagaControl(shop.database, shop.stock, waits_s=WAITS_S)
 
 
 @pytest.fixture
@@ -93,7 +95,9 @@ async def test_a_placed_order_starts_its_fulfilment_under_its_own_id(
         await control.placed(message, durable.client)
 
     assert durable.said == [("start", "fulfil_order", str(order.id))]
-    assert durable.inputs == [{"order_id": str(order.id), "correlation_id": "corr-1"}]
+    assert durable.inputs == [
+        {"order_id": str(order.id), "correlation_id": "corr-1", "waits_s": [0.5, 2]}
+    ]
 
 
 async def confirmed(shop: Shop, order: Order) -> None:
@@ -163,6 +167,9 @@ async def test_a_cancellation_after_the_fulfilment_is_an_orchestration_of_its_ow
         await control.cancel_requested(message, durable.client)
 
     assert durable.said == [("start", "cancel_order_saga", f"{order.id}:cancel:{message.id}")]
+    assert durable.inputs == [
+        {"order_id": str(order.id), "correlation_id": "corr-1", "waits_s": [0.5, 2]}
+    ]
 
 
 async def test_a_cancellation_of_a_broken_saga_undoes_everything(

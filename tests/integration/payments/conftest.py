@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
-from datetime import timedelta
 from uuid import UUID, uuid4
 
 import pytest
@@ -81,7 +80,7 @@ class Till:
             authorising=self.authorising,
             refunding=self.refunding,
             answering=self.answering,
-            grace=timedelta(0),
+            after_s=0,
         )
 
     async def row(self, order: Order) -> dict[str, object]:

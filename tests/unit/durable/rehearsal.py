@@ -7,7 +7,12 @@ from typing import Any, cast
 
 import azure.durable_functions as df
 
-ORDER = {"order_id": "0192f0c1-0000-7000-8000-000000000001", "correlation_id": "corr-1"}
+ORDER: dict[str, Any] = {
+    "order_id": "0192f0c1-0000-7000-8000-000000000001",
+    "correlation_id": "corr-1",
+}
+WAITS_S = (0.5, 2, 7)
+INPUT = ORDER | {"waits_s": list(WAITS_S)}
 START = datetime(2026, 11, 24, 3, 0, tzinfo=UTC)
 FAULT = Exception("the step broke")
 
@@ -56,7 +61,7 @@ class Stage:
     current_utc_datetime: datetime = START
 
     def get_input(self) -> Mapping[str, Any]:
-        return ORDER
+        return INPUT
 
     def call_activity(self, name: str, subject: Mapping[str, Any]) -> Activity:
         return Activity(name, subject)

@@ -48,6 +48,8 @@ def test_what_is_not_set_has_the_documented_default() -> None:
         "partner_timeout_s": 5.0,
         "reservation_ttl_s": 3600.0,
         "confirmation_window_s": 900.0,
+        "saga_waits_s": (1, 2, 4, 8, 15, 30),
+        "payment_reconcile_after_s": 30.0,
         "order_currency": "EUR",
     }
 
@@ -81,6 +83,28 @@ def test_a_namespace_takes_the_place_of_a_connection_string() -> None:
 def test_the_broker_s_address_is_in_its_connection_string(connection: str, address: str) -> None:
     settings = Settings.from_environment(ENVIRONMENT | {"ServiceBusConnection": connection})
     assert settings.service_bus_address == address
+
+
+@pytest.mark.parametrize(
+    ("text", "waits_s"),
+    [("1", (1,)), ("0, 0.5,3600", (0, 0.5, 3600)), (",".join(["1"] * 20), (1,) * 20)],
+)
+def test_waits_are_seconds_between_commas(text: str, waits_s: tuple[float, ...]) -> None:
+    settings = Settings.from_environment(ENVIRONMENT | {"SAGA_WAITS_S": text})
+    assert settings.saga_waits_s == waits_s
+
+
+@pytest.mark.parametrize(
+    "text", [",", "1,,2", "1,", "-1", "1;2", "one", "3600.1", "nan", "inf", ",".join(["1"] * 21)]
+)
+def test_waits_of_another_kind_are_refused(text: str) -> None:
+    with pytest.raises(ValidationError) as refused:
+        Settings.from_environment(ENVIRONMENT | {"SAGA_WAITS_S": text})
+    assert {error["loc"][0] for error in refused.value.errors()} == {"saga_waits_s"}
+
+
+def test_a_partner_may_be_away_for_a_minute() -> None:
+    assert sum(Settings.from_environment(ENVIRONMENT).saga_waits_s) == 60
 
 
 def test_a_missing_setting_is_named() -> None:
