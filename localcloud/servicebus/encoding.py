@@ -10,8 +10,7 @@ TRUE: Final = b"\x41"
 FALSE: Final = b"\x42"
 EMPTY_LIST: Final = b"\x45"
 
-SYMBOL_CONSTRUCTOR: Final = 0xB3
-LONG_CONSTRUCTOR: Final = 0x81
+_SYMBOL_CONSTRUCTOR: Final = 0xB3
 TIMESTAMP_CONSTRUCTOR: Final = 0x83
 
 _BYTE_LIMIT: Final = 256
@@ -82,11 +81,6 @@ def map_of(items: Sequence[bytes]) -> bytes:
     return _compound(0xC1, b"".join(items), len(items))
 
 
-def symbol_map(entries: Mapping[str, bytes]) -> bytes:
-    """A map from symbols to encoded values."""
-    return map_of([part for key, value in entries.items() for part in (symbol(key), value)])
-
-
 def string_map(entries: Mapping[str, bytes]) -> bytes:
     """A map from strings to encoded values."""
     return map_of([part for key, value in entries.items() for part in (string(key), value)])
@@ -101,7 +95,7 @@ def array_of(constructor: int, items: Iterable[bytes]) -> bytes:
 
 def symbol_array(names: Iterable[str]) -> bytes:
     encoded = [name.encode("ascii") for name in names]
-    return array_of(SYMBOL_CONSTRUCTOR, [b"\xb3" + _I.pack(len(name)) + name for name in encoded])
+    return array_of(_SYMBOL_CONSTRUCTOR, [b"\xb3" + _I.pack(len(name)) + name for name in encoded])
 
 
 def described(code: int, value: bytes) -> bytes:

@@ -8,13 +8,14 @@ from uuid import uuid4
 from localcloud.servicebus import encoding as enc
 from localcloud.servicebus import performatives as amqp
 from localcloud.servicebus.errors import (
+    INVALID_FIELD,
     MESSAGE_TOO_LARGE,
     NOT_ALLOWED,
     RESOURCE_LIMIT,
     AmqpError,
 )
 from localcloud.servicebus.message import Content
-from localcloud.servicebus.performatives import Attach, Flow, Transfer
+from localcloud.servicebus.performatives import UINT_MAX, Attach, Flow, Transfer
 
 if TYPE_CHECKING:
     from localcloud.servicebus.session import Session
@@ -23,8 +24,7 @@ BATCH_FORMAT: Final = 0x80013700
 """The message format of a Service Bus batch: each data section is a whole message."""
 
 CREDIT: Final = 1_000
-MAX_PENDING_REPLIES: Final = 1_000
-_U32: Final = 0xFFFF_FFFF
+MAX_PENDING_REPLIES: Final = 32
 
 
 class Node(Protocol):
@@ -85,7 +85,7 @@ class IncomingLink(Link):
 
     def __init__(self, session: "Session", attach: Attach) -> None:
         super().__init__(session, attach)
-        self._received = 0
+        self._received = attach.initial_delivery_count
         self._credit = 0
         self._first: Transfer | None = None
         self._parts: list[bytes] = []
@@ -105,6 +105,8 @@ class IncomingLink(Link):
 
     def on_transfer(self, transfer: Transfer, payload: bytes) -> None:
         first = self._first = self._first or transfer
+        if first.delivery_id is None:
+            raise AmqpError(INVALID_FIELD, "The first frame of a delivery has no delivery id.")
         limit = self.session.connection.limits.max_message_bytes
         self._size += len(payload)
         if self._size <= limit:
@@ -119,7 +121,7 @@ class IncomingLink(Link):
         self._first, self._size = None, 0
         if transfer.aborted:
             return
-        self._received = (self._received + 1) & _U32
+        self._received = (self._received + 1) & UINT_MAX
         self._credit -= 1
         if self._credit <= CREDIT // 2:
             self._grant()
@@ -201,18 +203,18 @@ class OutgoingLink(Link):
 
     def spend(self) -> None:
         self._credit -= 1
-        self._delivered = (self._delivered + 1) & _U32
+        self._delivered = (self._delivered + 1) & UINT_MAX
 
     def take_back(self) -> None:
         """Undo a `spend` whose message was not sent."""
         self._credit += 1
-        self._delivered = (self._delivered - 1) & _U32
+        self._delivered = (self._delivered - 1) & UINT_MAX
 
     def answer_drain(self) -> None:
         """Give up the credit that is left, as the peer asked."""
         if self._drain:
             self._drain = False
-            self._delivered = (self._delivered + self._credit) & _U32
+            self._delivered = (self._delivered + self._credit) & UINT_MAX
             self._credit = 0
             self.session.send_flow(self.attach.handle, self._delivered, 0, drain=True)
 
@@ -245,7 +247,7 @@ class ReplyLink(OutgoingLink):
 
 def _signed(value: int) -> int:
     """The difference of two 32-bit serial numbers, which may have wrapped around."""
-    value &= _U32
+    value &= UINT_MAX
     return value - (1 << 32) if value >> 31 else value
 
 

@@ -12,7 +12,6 @@ MESSAGE_ANNOTATIONS: Final = 0x72
 PROPERTIES: Final = 0x73
 APPLICATION_PROPERTIES: Final = 0x74
 DATA: Final = 0x75
-SEQUENCE: Final = 0x76
 AMQP_VALUE: Final = 0x77
 FOOTER: Final = 0x78
 
@@ -24,7 +23,6 @@ ENQUEUED_SEQUENCE_NUMBER: Final = "x-opt-enqueue-sequence-number"
 LOCKED_UNTIL: Final = "x-opt-locked-until"
 MESSAGE_STATE: Final = "x-opt-message-state"
 SCHEDULED_TIME: Final = "x-opt-scheduled-enqueue-time"
-DEAD_LETTER_SOURCE: Final = "x-opt-deadletter-source"
 _BROKER_ANNOTATIONS: Final = frozenset(
     {SEQUENCE_NUMBER, ENQUEUED_TIME, ENQUEUED_SEQUENCE_NUMBER, LOCKED_UNTIL, MESSAGE_STATE}
 )
@@ -101,19 +99,16 @@ class Content:
         content = cls()
         body = []
         for code, start, value_at, end in sections(buffer):
-            match code:
-                case 0x70:
-                    content._read_header(buffer, value_at)
-                case 0x72:
-                    content._annotations = _pairs(buffer, value_at)
-                case 0x73:
-                    content._properties = buffer[start:end]
-                case 0x74:
-                    content._application_properties = buffer[start:end]
-                case 0x71:
-                    pass  # delivery annotations speak to the next hop, which is the broker
-                case _:
-                    body.append(buffer[start:end])
+            if code == HEADER:
+                content._read_header(buffer, value_at)
+            elif code == MESSAGE_ANNOTATIONS:
+                content._annotations = _pairs(buffer, value_at)
+            elif code == PROPERTIES:
+                content._properties = buffer[start:end]
+            elif code == APPLICATION_PROPERTIES:
+                content._application_properties = buffer[start:end]
+            elif code != DELIVERY_ANNOTATIONS:  # they speak to the next hop, which is the broker
+                body.append(buffer[start:end])
         content._body = b"".join(body)
         content.properties()
         content.application_properties()

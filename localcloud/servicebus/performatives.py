@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass
 from typing import Final, Self
-from uuid import UUID
 
 from localcloud.servicebus import encoding as enc
 from localcloud.servicebus.decoding import Described, Value, decode, raw_items
 from localcloud.servicebus.errors import DECODE_ERROR, INVALID_FIELD, AmqpError
+
+UINT_MAX: Final = 0xFFFF_FFFF
 
 OPEN: Final = 0x10
 BEGIN: Final = 0x11
@@ -18,7 +19,6 @@ DETACH: Final = 0x16
 END: Final = 0x17
 CLOSE: Final = 0x18
 ERROR: Final = 0x1D
-RECEIVED: Final = 0x23
 ACCEPTED: Final = 0x24
 REJECTED: Final = 0x25
 RELEASED: Final = 0x26
@@ -28,6 +28,10 @@ TARGET: Final = 0x29
 SASL_MECHANISMS: Final = 0x40
 SASL_INIT: Final = 0x41
 SASL_OUTCOME: Final = 0x44
+
+SETTLED: Final = 1
+MIXED: Final = 2
+"""Sender settle modes; `SETTLED` is what the SDKs call receive-and-delete."""
 
 _NAMED: Final = {
     "amqp:open:list": OPEN,
@@ -39,7 +43,6 @@ _NAMED: Final = {
     "amqp:detach:list": DETACH,
     "amqp:end:list": END,
     "amqp:close:list": CLOSE,
-    "amqp:received:list": RECEIVED,
     "amqp:accepted:list": ACCEPTED,
     "amqp:rejected:list": REJECTED,
     "amqp:released:list": RELEASED,
@@ -89,16 +92,14 @@ class Fields:
         return self._values[index] if index < len(self._values) else None
 
     def number(self, index: int) -> int | None:
-        value = self.value(index)
-        if value is None or type(value) is int:
-            return value
-        raise self._wrong(index, "a number")
+        return None if self.value(index) is None else self.required_number(index)
 
     def required_number(self, index: int) -> int:
+        """An unsigned number of 32 bits, as all numbers in performatives that we read are."""
         value = self.value(index)
-        if type(value) is int:
+        if type(value) is int and 0 <= value <= UINT_MAX:
             return value
-        raise self._wrong(index, "a number")
+        raise self._wrong(index, "an unsigned number of 32 bits")
 
     def flag(self, index: int) -> bool:
         value = self.value(index)
@@ -158,6 +159,7 @@ class Attach:
     receiver_settle_mode: int
     source: Terminus
     target: Terminus
+    initial_delivery_count: int
     asks_for_session: bool
 
     @classmethod
@@ -177,13 +179,9 @@ class Attach:
             0 if receiver_mode is None else receiver_mode,
             Terminus.of(source, raw[5]),
             Terminus.of(fields.value(6), raw[6]),
+            fields.number(9) or 0,
             _has_filter(source, "com.microsoft:session-filter"),
         )
-
-
-MIXED: Final = 2
-SETTLED: Final = 1
-"""Sender settle modes; `SETTLED` is what the SDKs call receive-and-delete."""
 
 
 def _value_offset(body: bytes) -> int:
@@ -294,8 +292,3 @@ class Disposition:
         return cls(
             fields.flag(0), first, first if last is None else last, fields.flag(3), fields.value(4)
         )
-
-
-def lock_token(tag: UUID) -> bytes:
-    """The delivery tag that carries a lock token: the SDKs read it as a .NET Guid."""
-    return tag.bytes_le

@@ -28,7 +28,6 @@ HANDLE_MAX: Final = 255
 MANAGEMENT_SUFFIX: Final = "/$management"
 COORDINATOR: Final = 0x30
 _TRANSFER_OVERHEAD: Final = 64
-_U32: Final = 0xFFFF_FFFF
 
 
 class Session:
@@ -149,7 +148,7 @@ class Session:
             more = at + room < len(payload)
             body = enc.composite(amqp.TRANSFER, (*head, enc.boolean(more)))
             self._blocked.append(body + payload[at : at + room])
-            self._next_outgoing = (self._next_outgoing + 1) & _U32
+            self._next_outgoing = (self._next_outgoing + 1) & amqp.UINT_MAX
             at += room
             if not more:
                 break
@@ -198,7 +197,7 @@ class Session:
         acknowledged = (
             self._next_outgoing if flow.next_incoming_id is None else flow.next_incoming_id
         )
-        in_flight = (self._next_outgoing - len(self._blocked) - acknowledged) & _U32
+        in_flight = (self._next_outgoing - len(self._blocked) - acknowledged) & amqp.UINT_MAX
         self._remote_window = max(flow.incoming_window - in_flight, 0)
         self._send_blocked()
         if flow.handle is not None:
@@ -213,7 +212,7 @@ class Session:
         self.wake()
 
     def on_transfer(self, transfer: Transfer, payload: bytes) -> None:
-        self._next_incoming = (self._next_incoming + 1) & _U32
+        self._next_incoming = (self._next_incoming + 1) & amqp.UINT_MAX
         self._incoming_window -= 1
         if self._incoming_window < 0:
             raise AmqpError(WINDOW_VIOLATION, "A transfer exceeds the window of the session.")

@@ -132,6 +132,7 @@ class Store:
         self._inbox: queue.SimpleQueue[_Transaction | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._full = False
         self.backlog_bytes = 0
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -206,17 +207,29 @@ class Store:
         except sqlite3.Error as error:
             with contextlib.suppress(sqlite3.Error):
                 self._db.execute("ROLLBACK")
-            log.exception("the store could not write")
             if error.sqlite_errorcode == sqlite3.SQLITE_FULL:
+                self._note_full(full=True)
                 return AmqpError(RESOURCE_LIMIT, "The store of the broker is full.")
+            log.exception("the store could not write")
             return AmqpError(INTERNAL_ERROR, f"The store of the broker failed: {error}.")
+        self._note_full(full=False)
         return None
+
+    def _note_full(self, *, full: bool) -> None:
+        """Log that the store is full once, not once for each message that is refused."""
+        if full and not self._full:
+            log.warning("the store is full: sends are refused until messages are completed")
+        self._full = full
 
     def _report(self, batch: list[_Transaction], failures: list[AmqpError | None]) -> None:
         def in_loop() -> None:
             for transaction, failure in zip(batch, failures, strict=True):
                 self.backlog_bytes -= transaction.size
-                transaction.done(failure)
+                try:
+                    transaction.done(failure)
+                except Exception:
+                    # One caller's mistake must not keep the others from hearing.
+                    log.exception("a caller failed to take note of what was stored")
 
         assert self._loop is not None
         with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more

@@ -22,16 +22,16 @@ class BrokerProcess:
         command = [sys.executable, "-m", "localcloud.servicebus", "--port", str(port)]
         command += ["--topology", str(topology), "--state", str(state)]
         command += ["--key", f"RootManageSharedAccessKey={KEY}", *options]
-        self.process = subprocess.Popen(  # noqa: S603 - our own broker
-            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
+        # A pipe that nobody reads would block a broker that has much to complain about.
+        self._log = state.with_suffix(".log")
+        with self._log.open("w", encoding="utf-8") as log:
+            self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
         assert self.process.stdout is not None
         readable, _, _ = select.select([self.process.stdout], [], [], START_TIMEOUT_S)
         line = self.process.stdout.readline() if readable else ""
         if not line.startswith(READY):
-            self.process.kill()
-            _, self.refusal = self.process.communicate()
-            raise BrokerRefused(self.refusal)
+            self.kill()
+            raise BrokerRefused(self.log())
         self.port = int(json.loads(line.removeprefix(READY))["port"])
 
     def connection_string(self, key: str = KEY) -> str:
@@ -39,6 +39,9 @@ class BrokerProcess:
             f"Endpoint=sb://127.0.0.1:{self.port};SharedAccessKeyName=RootManageSharedAccessKey;"
             f"SharedAccessKey={key};UseDevelopmentEmulator=true;"
         )
+
+    def log(self) -> str:
+        return self._log.read_text(encoding="utf-8")
 
     def kill(self) -> None:
         self.process.kill()

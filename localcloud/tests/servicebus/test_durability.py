@@ -146,7 +146,7 @@ async def test_everything_is_there_after_a_kill(topology: Path, tmp_path: Path) 
             await receiver.complete_message(a)
             await receiver.abandon_message(b)
             await receiver.dead_letter_message(c, reason="r")
-            broker.kill()
+    broker.kill()
     with running(topology, tmp_path / "state") as again:
         async with client(again) as service:
             async with service.get_topic_sender("t") as sender:

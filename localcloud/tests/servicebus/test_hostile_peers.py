@@ -1,6 +1,9 @@
 """Peers that send garbage lose their own connection, and nobody else's."""
 
+from collections import Counter
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from pathlib import Path
 
 import pytest
 
@@ -9,7 +12,7 @@ from localcloud.servicebus import performatives as amqp
 from localcloud.servicebus.decoding import Described
 from localcloud.servicebus.frames import AMQP_HEADER, Header, frame
 from localcloud.tests.servicebus.peer import Peer, sas, text_message
-from localcloud.tests.servicebus.rig import BrokerProcess
+from localcloud.tests.servicebus.rig import BrokerProcess, running, subscription, write_topology
 
 NAMESPACE = "sb://127.0.0.1/"
 
@@ -151,3 +154,38 @@ async def test_frames_after_the_end_of_a_session_are_ignored(broker: BrokerProce
         await peer.receive(amqp.END)
         await peer.send(amqp.DETACH, enc.uint(0), enc.TRUE)
         await peer.begin()
+
+
+async def test_a_delivery_without_an_id_closes_the_connection(broker: BrokerProcess) -> None:
+    async with Peer.connected(broker.port) as peer:
+        await peer.open()
+        await peer.begin()
+        assert await peer.authorize(sas(NAMESPACE), NAMESPACE) == 202
+        await peer.link(0, "wire")
+        await peer.send(amqp.TRANSFER, enc.uint(0), payload=text_message("whose?"))
+        assert (await peer.closed_because())[0] == "amqp:invalid-field"
+
+
+async def test_a_flood_and_a_peer_that_never_reads_hinder_nobody(tmp_path: Path) -> None:
+    topology = write_topology(tmp_path / "topology.json", {"wire": [subscription()]})
+    body = text_message("z" * 250_000)
+    async with AsyncExitStack() as stack:
+        process = stack.enter_context(running(topology, tmp_path / "s", "--max-store-mb", "16"))
+        peers = [await stack.enter_async_context(Peer.connected(process.port)) for _ in range(3)]
+        for peer in peers:
+            await peer.open()
+            await peer.begin(window=10_000)
+            assert await peer.authorize(sas(NAMESPACE), NAMESPACE) == 202
+        flooder, deaf, modest = peers
+        await flooder.link(0, "wire")
+        for number in range(200):
+            await flooder.transfer(0, number, body)
+        outcomes = [(await flooder.skip_to(amqp.DISPOSITION))[0].value(4) for _ in range(200)]
+        codes = Counter(state.descriptor for state in outcomes if isinstance(state, Described))
+        assert codes.keys() == {amqp.ACCEPTED, amqp.REJECTED}
+        await deaf.link(0, "wire/Subscriptions/all", receives=True)
+        await deaf.credit(0, 10_000, frames=1, window=10_000)
+        await modest.link(0, "wire")
+        await modest.transfer(0, 1, text_message("me too"))
+        disposition, _ = await modest.skip_to(amqp.DISPOSITION)
+        assert disposition.value(4) == Described(amqp.ACCEPTED, [])
