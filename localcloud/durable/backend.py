@@ -31,6 +31,7 @@ class DurableBackend:
         invoker: Invoker,
         orchestrators: Mapping[str, str],
         activities: Mapping[str, str],
+        entities: Mapping[str, str] | None = None,
         max_orchestrations: int = 8,
         max_activities: int = 16,
         orchestration_lease_s: float = 30.0,
@@ -39,7 +40,7 @@ class DurableBackend:
         first_pause_s: float = 0.5,
         await_open: bool = True,
     ) -> None:
-        """`orchestrators` and `activities` map a casefolded durable name to its function name.
+        """`orchestrators`, `activities`, `entities` map a casefolded durable name to its function.
 
         `max_attempts` is how often a turn or an activity may be abandoned (worker crashed or timed
         out) before the instance is quarantined, or the activity fails; it rests `first_pause_s` the
@@ -49,6 +50,7 @@ class DurableBackend:
         """
         self.hub = hub
         self.orchestrators = dict(orchestrators)
+        self.entities = dict(entities or {})
         self._dsn = dsn
         self._store = Store(
             dsn,

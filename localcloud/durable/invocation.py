@@ -38,3 +38,11 @@ class Invoker(Protocol):
         converter as it is.
         """
         ...
+
+    async def run_entity(self, function: str, body: str, *, instance_id: str) -> Invocation:
+        """Run entity `function` on `body`, the JSON text of the entity trigger.
+
+        A success's value is the JSON text of the state object which the SDK wrote. `instance_id` is
+        the entity's: `@name@key`.
+        """
+        ...

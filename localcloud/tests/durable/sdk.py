@@ -19,6 +19,7 @@ HUB = "TestHub"
 KEY = "a key/with=signs"
 
 type Activity = Callable[[Any], Any]
+type Entity = Callable[[df.DurableEntityContext], None]
 type Orchestrator = Callable[[df.DurableOrchestrationContext], Any]
 
 
@@ -32,6 +33,7 @@ class SdkInvoker:
 
     orchestrators: Mapping[str, Orchestrator]
     activities: Mapping[str, Activity]
+    entities: Mapping[str, Entity] = field(default_factory=dict)
     turns: int = 0
     bodies: list[str] = field(default_factory=list)
     ran: list[tuple[str, Any]] = field(default_factory=list)
@@ -52,6 +54,15 @@ class SdkInvoker:
             invocation = Invocation(ok=True, value=state)
         self.after(function)
         return invocation
+
+    async def run_entity(self, function: str, body: str, *, instance_id: str) -> Invocation:  # noqa: ARG002
+        handle = df.Entity.create(self.entities[function])
+        try:
+            state = handle(SimpleNamespace(body=body))
+        except Exception as error:  # noqa: BLE001 - the worker reports whatever the SDK raised
+            return Invocation(ok=False, error=str(error), details=traceback.format_exc())
+        self.after(function)
+        return Invocation(ok=True, value=state)
 
     async def run_activity(self, function: str, argument: str, *, instance_id: str) -> Invocation:  # noqa: ARG002
         value = json.loads(argument)
