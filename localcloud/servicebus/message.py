@@ -79,6 +79,7 @@ class Content:
         "_annotations",
         "_application_properties",
         "_body",
+        "_decoded",
         "_durable",
         "_priority",
         "_properties",
@@ -92,6 +93,7 @@ class Content:
         self._properties = b""
         self._application_properties = b""
         self._body = b""
+        self._decoded: dict[Value, Value] | None = None
 
     @classmethod
     def parse(cls, buffer: bytes) -> Self:
@@ -136,6 +138,12 @@ class Content:
         return {name: value for name, value in named if value is not None}
 
     def application_properties(self) -> dict[Value, Value]:
+        """What the sender's application wrote; read once, because every rule asks for it."""
+        if self._decoded is None:
+            self._decoded = self._decode_application_properties()
+        return self._decoded
+
+    def _decode_application_properties(self) -> dict[Value, Value]:
         if not self._application_properties:
             return {}
         section, _ = decode(self._application_properties)
@@ -179,6 +187,7 @@ class Content:
         copy = Content()
         for name in Content.__slots__:
             setattr(copy, name, getattr(self, name))
+        copy._decoded = None
         pairs = {}
         if self._application_properties:
             value_at = decode(self._application_properties, 1)[1]

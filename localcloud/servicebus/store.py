@@ -201,7 +201,8 @@ class Store:
                 (_COUNT_DELIVERY, CountDelivery),
                 (_DELETE, Delete),
             ):
-                self._db.executemany(statement, [c for c in changes if isinstance(c, kind)])
+                if rows := [change for change in changes if isinstance(change, kind)]:
+                    self._db.executemany(statement, rows)
             self._db.executemany(_ADVANCE, counters.items())
             self._db.execute("COMMIT")
         except sqlite3.Error as error:

@@ -9,7 +9,7 @@ import pytest
 from localcloud.tests.servicebus.rig import BrokerProcess, running, subscription, write_topology
 from localcloud.tests.servicebus.sdk import Pair, Sdk
 
-SHORT_LOCK = "PT0.4S"
+SHORT_LOCK = "PT0.6S"
 SDKS = ("sync", "aio")
 PAIRS = {"plain": 16, "hasty": 5}
 """How many topics of each kind are opened for each SDK; `hasty` ones have short locks."""

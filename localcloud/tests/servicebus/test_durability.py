@@ -6,7 +6,8 @@ import gc
 import random
 import sqlite3
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from localcloud.tests.servicebus.rig import (
     subscription,
     write_topology,
 )
+from localcloud.tests.servicebus.sdk import Pair, Sdk
 
 KILLS = 4
 # After a lost connection the asynchronous SDK leaves its old transport to the garbage collector.
@@ -49,6 +51,15 @@ def topology(tmp_path: Path) -> Path:
 
 def client(broker: BrokerProcess, **options: Any) -> ServiceBusClient:
     return ServiceBusClient.from_connection_string(broker.connection_string(), **options)
+
+
+@asynccontextmanager
+async def opened(broker: BrokerProcess) -> AsyncIterator[tuple[Sdk, Pair]]:
+    """An SDK, and a sender and receiver of topic `t`."""
+    sdk = Sdk(broker.connection_string(), synchronous=False)
+    await sdk.prepare(["t"])
+    yield sdk, sdk.take("t")
+    await sdk.close()
 
 
 async def receive(receiver: Any, count: int) -> list[Any]:
@@ -138,25 +149,19 @@ async def test_four_kills_lose_no_acknowledged_message_and_return_no_completed_o
 
 async def test_everything_is_there_after_a_kill(topology: Path, tmp_path: Path) -> None:
     broker = BrokerProcess(topology, tmp_path / "state")
-    async with client(broker, retry_total=0) as service:
-        async with service.get_topic_sender("t") as sender:
-            await sender.send_messages([ServiceBusMessage(text) for text in "abcde"])
-        async with service.get_subscription_receiver("t", "all") as receiver:
-            a, b, c, *_ = await receive(receiver, 5)
-            await receiver.complete_message(a)
-            await receiver.abandon_message(b)
-            await receiver.dead_letter_message(c, reason="r")
+    async with opened(broker) as (_, pair):
+        await pair.sender.send_messages([ServiceBusMessage(text) for text in "abcde"])
+        a, b, c, *_ = await receive(pair.receiver, 5)
+        await pair.receiver.complete_message(a)
+        await pair.receiver.abandon_message(b)
+        await pair.receiver.dead_letter_message(c, reason="r")
     broker.kill()
     with running(topology, tmp_path / "state") as again:
-        async with client(again) as service:
-            async with service.get_topic_sender("t") as sender:
-                await sender.send_messages(ServiceBusMessage("f"))
-            async with service.get_subscription_receiver("t", "all") as receiver:
-                messages = await receive(receiver, 4)
-            async with service.get_subscription_receiver(
-                "t", "all", sub_queue=ServiceBusSubQueue.DEAD_LETTER
-            ) as graveyard:
-                (dead,) = await receive(graveyard, 1)
+        async with opened(again) as (sdk, pair):
+            await pair.sender.send_messages(ServiceBusMessage("f"))
+            messages = await receive(pair.receiver, 4)
+            dead_letters = ServiceBusSubQueue.DEAD_LETTER
+            (dead,) = await receive(await sdk.receiver("t", sub_queue=dead_letters), 1)
     seen = [(str(m), m.sequence_number, m.enqueued_sequence_number) for m in messages]
     assert seen == [("b", 2, 2), ("d", 4, 4), ("e", 5, 5), ("f", 6, 6)]
     assert [m.delivery_count for m in messages] == [1, 0, 0, 0]
@@ -168,20 +173,16 @@ async def test_a_full_store_refuses_sends_but_lets_messages_out(
 ) -> None:
     half = ServiceBusMessage("x" * 600_000)
     with running(topology, tmp_path / "state", "--max-store-mb", "1") as broker:
-        async with (
-            client(broker, retry_total=0) as service,
-            service.get_topic_sender("t") as sender,
-            service.get_subscription_receiver("t", "all") as receiver,
-        ):
-            await sender.send_messages(half)
+        async with opened(broker) as (_, pair):
+            await pair.sender.send_messages(half)
             with pytest.raises(ServiceBusQuotaExceededError, match="store of the broker is full"):
-                await sender.send_messages(half)
-            await sender.send_messages(ServiceBusMessage("small"))
+                await pair.sender.send_messages(half)
+            await pair.sender.send_messages(ServiceBusMessage("small"))
             for _ in range(2):
-                (message,) = await receive(receiver, 1)
-                await receiver.complete_message(message)
+                (message,) = await receive(pair.receiver, 1)
+                await pair.receiver.complete_message(message)
             assert str(message) == "small"
-            await sender.send_messages(half)
+            await pair.sender.send_messages(half)
 
 
 async def test_sigterm_takes_leave_of_the_clients(topology: Path, tmp_path: Path) -> None:
