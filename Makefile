@@ -18,7 +18,7 @@ demo: setup ## Place three real orders and follow them: confirmed, card declined
 	@exec $(PYTHON) -m demo $(ARGS)
 
 test: setup ## Run every test; the slowest ten are printed
-	@exec $(PYTHON) -m pytest -q $(ARGS)
+	@exec $(PYTHON) -m pytest -q -n 2 --dist loadfile $(ARGS)
 
 check: setup ## Format, lint, types, import contracts
 	$(PYTHON) -m ruff format --check .

@@ -232,7 +232,7 @@ async def test_a_shipped_order_leaves_the_stock(shop: Shop, control: SagaControl
     assert shop.stock.fulfilled == [order_id]
 
 
-@pytest.mark.parametrize("order_id", ["", "7", str(uuid4())])
+@pytest.mark.parametrize("order_id", ["", "7", str(uuid4())], ids=["empty", "no id", "unknown"])
 async def test_an_event_about_no_order_of_ours_is_rejected(
     order_id: str, control: SagaControl, durable: Orchestrations
 ) -> None:

@@ -203,6 +203,7 @@ async def test_no_search_text_is_an_error(database: Database, words: str) -> Non
         encode_cursor(rank=7, id=uuid7()),
         encode_cursor(name="Kettle", id=uuid7())[:-4],
     ],
+    ids=["nonsense", "an id that is none", "of another list", "cut off"],
 )
 async def test_a_cursor_that_the_list_did_not_give_out_is_refused(
     products: ProductService, cursor: str
