@@ -132,7 +132,7 @@ async def test_four_kills_lose_no_acknowledged_message_and_return_no_completed_o
     service = client(broker, **PATIENT)
     clients = asyncio.gather(record.send(service), record.receive(lambda: broker))
     for _ in range(KILLS):
-        await record.until(len(record.acknowledged) + chance.randint(100, 400))
+        await record.until(len(record.acknowledged) + chance.randint(100, 250))
         await asyncio.to_thread(broker.kill)
         broker = await asyncio.to_thread(
             lambda: BrokerProcess(topology, tmp_path / "state", port=port)
