@@ -70,7 +70,11 @@ async def assert_sold(platform: Platform, order: dict[str, Any]) -> None:
 async def assert_undone(platform: Platform, order: dict[str, Any]) -> None:
     """A cancelled order: no money kept, no shipment, no stock."""
     assert order["status"] == "cancelled", order
-    order_id = order["id"]
+    await assert_nothing_kept(platform, order["id"])
+
+
+async def assert_nothing_kept(platform: Platform, order_id: str) -> None:
+    """No money of the order is kept, no shipment comes, no stock is held."""
     captured, refunded = await captured_and_refunded(platform, order_id)
     assert captured == refunded
     assert await open_authorisations(platform, order_id) == 0

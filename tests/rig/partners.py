@@ -1,7 +1,7 @@
 """The partners' control side: faults, barriers and the ledgers that ours are compared with."""
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,10 +15,12 @@ class Barrier:
     partner: "Partner"
     id: str
 
-    async def reached(self, within_s: float = 30) -> None:
-        """Return once a request waits here. AssertionError if none came in time."""
+    async def reached(self, *, count: int = 1, within_s: float = 30) -> None:
+        """Return once `count` requests wait here. AssertionError if they did not come in time."""
         answer = await self.partner.http.get(
-            f"/control/barriers/{self.id}", params={"wait_s": within_s}, timeout=within_s + 5
+            f"/control/barriers/{self.id}",
+            params={"wait_s": within_s, "count": count},
+            timeout=within_s + 5,
         )
         assert answer.status_code == 200, answer.text
         assert answer.json()["reached"], f"nothing reached the barrier {self.id}"
@@ -35,10 +37,15 @@ class Partner:
     http: httpx.AsyncClient
 
     @contextlib.asynccontextmanager
-    async def barrier(self, operation: str, when: str) -> AsyncIterator[Barrier]:
-        """A barrier before or after the effect of `operation`; released when the block ends."""
+    async def barrier(
+        self, operation: str, when: str, *, match: Mapping[str, Any] | None = None
+    ) -> AsyncIterator[Barrier]:
+        """A barrier before or after the effect of `operation`; released when the block ends.
+
+        `match` narrows it to requests with these facts.
+        """
         answer = await self.http.post(
-            "/control/barriers", json={"operation": operation, "when": when}
+            "/control/barriers", json={"operation": operation, "when": when, "match": match or {}}
         )
         assert answer.status_code == 201, answer.text
         barrier = Barrier(self, answer.json()["id"])

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import itertools
+import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
@@ -16,6 +17,9 @@ from demo.shop import Person, Shop
 from localcloud.cloud import LocalCloud
 from tests.rig.partners import Partner
 from tests.rig.postgres import connected
+
+TASK_SCHEDULED = 4
+"""The `EventType` of a step's call in the Durable history."""
 
 type Db = psycopg.AsyncConnection[dict[str, Any]]
 
@@ -70,6 +74,16 @@ class Platform:
         assert len(found) == 1, found
         return found[0]
 
+    async def attempts(self, order_id: str, step: str) -> int:
+        """How often the order's fulfilment called `step` so far."""
+        async with connected(self.durable_url) as durable:
+            cursor = await durable.execute(
+                "SELECT events FROM durable.history WHERE instance_id = %s", (order_id,)
+            )
+            turns = await cursor.fetchall()
+        events = [event for turn in turns for event in json.loads(f"[{turn['events']}]")]
+        return sum(e["EventType"] == TASK_SCHEDULED and e["Name"] == step for e in events)
+
     async def quiet(self) -> None:
         """Return once nothing is under way: no open saga, no unsent event, no work item."""
 
@@ -86,13 +100,15 @@ class Platform:
     async def reconnect(self) -> None:
         """Connect to the database anew, after it was restarted."""
         await self.db.close()
-        self.db = await psycopg.AsyncConnection.connect(
-            self.database_url, autocommit=True, row_factory=dict_row
-        )
+        self.db = await opened_anew(self.database_url)
 
     async def reset_partners(self) -> None:
         for partner in (self.payment, self.shipping, self.erp):
             await partner.reset()
+
+
+async def opened_anew(url: str) -> Db:
+    return await psycopg.AsyncConnection.connect(url, autocommit=True, row_factory=dict_row)
 
 
 async def eventually(
@@ -112,7 +128,6 @@ async def opened(cloud: LocalCloud) -> AsyncIterator[Platform]:
         shop = await stack.enter_async_context(
             Shop(api=f"{cloud.url('functions')}/api/v1", identity=cloud.url("identity"))
         )
-        db = await stack.enter_async_context(connected(cloud.database_url("platform")))
 
         async def partner(name: str) -> Partner:
             http = httpx.AsyncClient(base_url=cloud.url(name), timeout=30, trust_env=False)
@@ -129,10 +144,10 @@ async def opened(cloud: LocalCloud) -> AsyncIterator[Platform]:
             for product in await shop.products(alice, limit=100)
             if product["available"] >= 20
         ]
-        yield Platform(
+        platform = Platform(
             cloud=cloud,
             shop=shop,
-            db=db,
+            db=await opened_anew(cloud.database_url("platform")),
             payment=await partner("payment"),
             shipping=await partner("shipping"),
             erp=await partner("erp"),
@@ -144,3 +159,7 @@ async def opened(cloud: LocalCloud) -> AsyncIterator[Platform]:
             ada=await shop.sign_in("ada", employee=True),
             products=products,
         )
+        try:
+            yield platform
+        finally:
+            await platform.db.close()
