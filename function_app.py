@@ -47,6 +47,7 @@ from shared.db import Database
 from shared.http import Api
 from shared.inbox import Inbox
 from shared.outbox import Dispatcher, ServiceBusSender
+from shared.replica import ReadSide
 
 settings = Settings.from_environment()
 
@@ -54,6 +55,16 @@ database = Database(
     settings.pg_url.get_secret_value(), max_size=settings.pg_pool_max, prepare=settings.pg_prepare
 )
 cache = Cache(settings.redis_url.get_secret_value())
+replica = (
+    Database(
+        settings.pg_read_url.get_secret_value(),
+        max_size=settings.pg_pool_max,
+        prepare=settings.pg_prepare,
+    )
+    if settings.pg_read_url is not None and settings.pg_read_url != settings.pg_url
+    else None
+)
+reads = ReadSide(database, replica, cache if replica is not None else None)
 dispatcher = Dispatcher(database, ServiceBusSender(settings))
 inbox = Inbox(database)
 api = Api(
@@ -72,7 +83,8 @@ api = Api(
                 settings.auth_employees_jwks_url,
             ),
         ]
-    )
+    ),
+    wrote=reads.wrote,
 )
 erp = ErpGateway(settings.erp_wsdl_url, timeout_s=settings.partner_timeout_s)
 gateway = PaymentGateway(
@@ -109,7 +121,7 @@ reconciling = Reconciling(
     after_s=settings.payment_reconcile_after_s,
 )
 placing = Placing(database, products, customers, dispatcher, currency=settings.order_currency)
-orders = OrderService(database, stock, dispatcher)
+orders = OrderService(database, stock, dispatcher, reads)
 cancelling = Cancelling(database, dispatcher)
 fulfilment = Fulfilment(database, stock, dispatcher)
 shipping = Shipping(database, provider)

@@ -46,6 +46,7 @@ def application_settings(ports: Mapping[str, int], secrets: Secrets) -> dict[str
     return {
         **FIXED,
         "PG_URL": database_url(ports, "platform", secrets.platform),
+        "PG_READ_URL": database_url(ports, "platform", secrets.platform),
         "REDIS_URL": f"redis://{HOST}:{ports['valkey']}/0",
         "ServiceBusConnection": (
             f"Endpoint=sb://{HOST}:{ports['servicebus']};"

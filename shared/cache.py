@@ -53,6 +53,27 @@ class Cache:
         except Exception as fault:  # noqa: BLE001 - a cache may not fail its caller
             self._failed(fault)
 
+    async def mark(self, key: str, ttl_s: float) -> bool:
+        """Set the mark `key` for `ttl_s` seconds; whether that worked."""
+        if (redis := self._connected()) is None:
+            return False
+        try:
+            await redis.set(key, "", px=max(1, int(ttl_s * 1000)))
+        except Exception as fault:  # noqa: BLE001 - a cache may not fail its caller
+            self._failed(fault)
+            return False
+        return True
+
+    async def marked(self, key: str) -> bool | None:
+        """Whether the mark `key` is set; None while Redis is away and nobody can tell."""
+        if (redis := self._connected()) is None:
+            return None
+        try:
+            return bool(await redis.exists(key))
+        except Exception as fault:  # noqa: BLE001 - a cache may not fail its caller
+            self._failed(fault)
+            return None
+
     async def close(self) -> None:
         """Let go of the connections; the next use opens new ones."""
         redis, self._redis = self._redis, None

@@ -31,6 +31,7 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
     pg_url: SecretStr
+    pg_read_url: SecretStr | None = None
     pg_pool_max: Annotated[int, Field(ge=1)] = 10
     pg_prepare: bool = True
     redis_url: SecretStr

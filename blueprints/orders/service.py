@@ -19,6 +19,7 @@ from shared.auth import Caller
 from shared.db import Database
 from shared.http import Page, decode_cursor, encode_cursor
 from shared.problem import EtagMismatch, NotFound
+from shared.replica import ReadSide
 
 _log = telemetry.logger(__name__)
 
@@ -42,8 +43,11 @@ class Dispatcher(Protocol):
 class OrderService:
     """Orders as callers see them: clients their own, employees all."""
 
-    def __init__(self, database: Database, stock: Stock, dispatcher: Dispatcher) -> None:
+    def __init__(
+        self, database: Database, stock: Stock, dispatcher: Dispatcher, reads: ReadSide
+    ) -> None:
         self._database, self._stock, self._dispatcher = database, stock, dispatcher
+        self._reads = reads
 
     async def get(self, caller: Caller, order_id: UUID) -> Order:
         """The order. Raises NotFound if there is none, or a client asks for another's."""
@@ -70,7 +74,7 @@ class OrderService:
         if query.cursor is not None:
             before = decode_cursor(query.cursor, at=_instant, id=UUID)
         filters = query.model_dump(exclude={"cursor", "limit", "customer_id"})
-        async with self._database.reading() as tx:
+        async with self._reads.reading(caller.id) as tx:
             found = await repository.listed(
                 tx,
                 filters=filters | {"customer_id": customer_id},

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from types import FunctionType
 from typing import Any, Protocol, cast
+from uuid import UUID
 
 import azure.functions as func
 from azure.functions.decorators.function_app import FunctionRegister
@@ -52,6 +53,7 @@ class Operation:
     raises: tuple[type[Problem], ...]
     idempotency_key: bool
     if_match: bool
+    safe: bool
 
 
 class Authenticates(Protocol):
@@ -65,8 +67,14 @@ class Authenticates(Protocol):
 class Api:
     """The operations of one function app, by function name in `registry`."""
 
-    def __init__(self, authenticator: Authenticates) -> None:
-        self._authenticator = authenticator
+    def __init__(
+        self,
+        authenticator: Authenticates,
+        *,
+        wrote: Callable[[UUID], Awaitable[None]] | None = None,
+    ) -> None:
+        """`wrote` is told of each caller whose request may have changed something."""
+        self._authenticator, self._wrote = authenticator, wrote
         self._app: FunctionRegister | None = None
         self._paths: PathIndex | None = None
         self.registry: dict[str, Operation] = {}
@@ -101,12 +109,14 @@ class Api:
         raises: tuple[type[Problem], ...] = (),
         idempotency_key: bool = False,
         if_match: bool = False,
+        safe: bool = False,
     ) -> Callable[[Callable[[Call[Any, Any]], Awaitable[Any]]], HttpFunction]:
         """Make an HTTP function of `async def handler(call: Call[B, Q]) -> Reply[R] | R`.
 
         The handler's docstring describes the operation: first line the summary. `returns` is
-        anything pydantic can serialise; None answers without a body. The function takes the
-        handler's name, by which the host orders and this registry keys.
+        anything pydantic can serialise; None answers without a body. `safe` says that a POST only
+        reads. The function takes the handler's name, by which the host orders and this registry
+        keys.
         """
         for model in (body, query):
             if model is not None and model.model_config.get("extra") != "forbid":
@@ -127,6 +137,7 @@ class Api:
                 raises=raises,
                 idempotency_key=idempotency_key,
                 if_match=if_match,
+                safe=safe,
             )
             if name in self.registry:
                 raise ValueError(f"two operations are named {name}")
@@ -152,7 +163,11 @@ class Api:
             ) as correlation_id:
                 try:
                     call = await self._call(operation, req, correlation_id)
-                    result = await handler(call)
+                    try:
+                        result = await handler(call)
+                    finally:  # a request that failed may have changed something all the same
+                        if self._wrote and req.method not in {"GET", "HEAD"} and not operation.safe:
+                            await self._wrote(call.caller.id)
                     reply = result if isinstance(result, Reply) else Reply(result)
                     return _answer(operation, req, reply, serialise, correlation_id)
                 except Problem as problem:

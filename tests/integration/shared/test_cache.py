@@ -95,3 +95,29 @@ async def test_a_cache_that_was_killed_is_a_miss_and_serves_again_when_it_is_bac
     assert await opened.get("key") is None
     await opened.set("key", "new", 60.0)
     assert await opened.get("key") == "new"
+
+
+async def test_a_mark_is_seen_by_everyone_until_its_time_is_up(valkey: Valkey) -> None:
+    mine, other = (
+        Cache(f"redis://127.0.0.1:{valkey.port}"),
+        Cache(f"redis://127.0.0.1:{valkey.port}"),
+    )
+
+    assert await other.marked("mark") is False
+    assert await mine.mark("mark", 60) is True
+    assert await other.marked("mark") is True
+    assert await mine.mark("mark", 0.001) is True
+    give_up_at = time.monotonic() + 5
+    while await other.marked("mark") is True:
+        assert time.monotonic() < give_up_at
+
+    await mine.close()
+    await other.close()
+
+
+async def test_without_redis_nobody_can_tell_of_marks(valkey: Valkey) -> None:
+    cache = Cache(f"redis://127.0.0.1:{valkey.port}")
+    valkey.kill()
+
+    assert await cache.mark("mark", 60) is False
+    assert await cache.marked("mark") is None

@@ -40,6 +40,7 @@ def test_settings_come_from_the_environment() -> None:
 def test_what_is_not_set_has_the_documented_default() -> None:
     settings = Settings.from_environment(ENVIRONMENT | {"PARTNER_TIMEOUT_S": ""})
     assert settings.model_dump(exclude_unset=False, include=set(Settings.model_fields) - SET) == {
+        "pg_read_url": None,
         "pg_pool_max": 10,
         "pg_prepare": True,
         "service_bus_namespace": None,

@@ -373,3 +373,48 @@ async def test_a_refusal_with_headers_of_its_own_keeps_the_common_ones(api: Api)
     response = await raising(api, NotFound("no such thing"))(request())
     assert response.headers["Cache-Control"] == "no-store"
     assert response.headers["X-Content-Type-Options"] == "nosniff"
+
+
+class Scribe:
+    """Notes who wrote."""
+
+    def __init__(self) -> None:
+        self.writers: list[UUID] = []
+
+    async def wrote(self, caller_id: UUID) -> None:
+        self.writers.append(caller_id)
+
+
+@pytest.mark.parametrize(
+    ("method", "safe", "writers"),
+    [("POST", False, [ALICE]), ("DELETE", False, [ALICE]), ("POST", True, []), ("GET", False, [])],
+)
+async def test_whoever_may_have_changed_something_is_noted(
+    method: str, safe: bool, writers: list[UUID]
+) -> None:
+    scribe = Scribe()
+    api = Api(Directory(), wrote=scribe.wrote)
+
+    @api.operation(access=ANY, safe=safe)
+    async def touch(call: Call[None, None]) -> None:
+        """Touch."""
+
+    await touch(func.HttpRequest(method, "/x", headers={"authorization": "Bearer alice"}, body=b""))
+
+    assert scribe.writers == writers
+
+
+async def test_a_write_that_fails_is_noted_too() -> None:
+    scribe = Scribe()
+    api = Api(Directory(), wrote=scribe.wrote)
+
+    @api.operation(access=ANY, raises=(SkuNotSold,))
+    async def touch(call: Call[None, None]) -> None:  # noqa: ARG001
+        """Touch."""
+        raise SkuNotSold("not sold")
+
+    answer = await touch(
+        func.HttpRequest("POST", "/x", headers={"authorization": "Bearer alice"}, body=b"")
+    )
+
+    assert (answer.status_code, scribe.writers) == (409, [ALICE])
