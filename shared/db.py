@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import select
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import psycopg
@@ -14,6 +14,13 @@ from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout, TooManyRe
 
 type Transaction = psycopg.AsyncConnection[TupleRow]
 """A connection inside a transaction; a repository function takes one and never commits."""
+
+type Pending[T] = Callable[[], Awaitable[T]]
+"""The answer to a query that is on its way: call it to wait for it.
+
+Queries that are asked before the first answer is read share a round trip, in a block of
+`Database.reading(pipelined=True)` or `Database.pipelined`. After such a block every answer is here.
+"""
 
 UNAVAILABLE: tuple[type[Exception], ...] = (
     psycopg.OperationalError,
@@ -33,6 +40,13 @@ _BEGIN = """
     BEGIN ISOLATION LEVEL READ COMMITTED;
     SET LOCAL statement_timeout = '{statement_ms}ms';
     SET LOCAL idle_in_transaction_session_timeout = '30s'
+"""
+
+_BEGIN_ONLY = b"BEGIN ISOLATION LEVEL READ COMMITTED"
+_LIMITS = """
+    SELECT
+        set_config('statement_timeout', '{statement_ms}ms', true),
+        set_config('idle_in_transaction_session_timeout', '30s', true)
 """
 
 psycopg.adapters.register_dumper(dict, JsonbDumper)
@@ -56,6 +70,7 @@ class Database:
         self._conninfo, self._max_size, self._prepare = conninfo, max_size, prepare
         self._statement_timeout_s = statement_timeout_s
         self._begin = _BEGIN.format(statement_ms=int(statement_timeout_s * 1000)).encode()
+        self._limits = _LIMITS.format(statement_ms=int(statement_timeout_s * 1000)).encode()
         self._pool: AsyncConnectionPool[psycopg.AsyncConnection[TupleRow]] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -72,15 +87,31 @@ class Database:
             yield connection
 
     @contextlib.asynccontextmanager
-    async def reading(self) -> AsyncIterator[Transaction]:
+    async def pipelined(self) -> AsyncIterator[Transaction]:
+        """A transaction that waits for the server only where an answer is read.
+
+        BEGIN travels with the first statements and COMMIT with the last, so that a block that reads
+        nothing is one round trip. The price: a statement's fault is raised where its answer, or a
+        later one, is read, or at the end of the block; and `rowcount` is unknown before `fetch…`.
+        """
+        async with self._connection() as connection, connection.pipeline():
+            await connection.execute(_BEGIN_ONLY, prepare=False)
+            await connection.execute(self._limits)
+            yield connection
+            await connection.execute(b"COMMIT", prepare=False)
+
+    @contextlib.asynccontextmanager
+    async def reading(self, *, pipelined: bool = False) -> AsyncIterator[Transaction]:
         """A connection for queries: each statement sees what is committed when it starts.
 
-        Half the round trips of a transaction. For writes use `transaction`. The whole block must
-        end within the statement timeout, else psycopg.errors.QueryCanceled.
+        Half the round trips of a transaction. For writes use `transaction`; a single statement
+        commits by itself. The whole block must end within the statement timeout, else
+        psycopg.errors.QueryCanceled. See `Pending` for `pipelined`.
         """
         async with self._connection() as connection:
+            pipeline = connection.pipeline() if pipelined else contextlib.nullcontext()
             try:
-                async with asyncio.timeout(self._statement_timeout_s):
+                async with asyncio.timeout(self._statement_timeout_s), pipeline:
                     yield connection
             except TimeoutError as fault:
                 raise psycopg.errors.QueryCanceled("reading took too long") from fault

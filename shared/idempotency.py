@@ -1,10 +1,13 @@
 """Idempotency-Key: the same request again gets the first answer again (kept in PostgreSQL)."""
 
+import contextlib
 import hashlib
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from uuid import UUID
 
+from psycopg.errors import UniqueViolation
 from pydantic import JsonValue
 
 from shared.db import Transaction
@@ -17,6 +20,10 @@ CLAIM = """
     VALUES (%(caller_id)s, %(operation)s, %(key)s, %(fingerprint)s)
     ON CONFLICT (caller_id, operation, key) DO NOTHING
     RETURNING true
+"""
+TAKE = """
+    INSERT INTO messaging.idempotency_keys (caller_id, operation, key, fingerprint, answer)
+    VALUES (%(caller_id)s, %(operation)s, %(key)s, %(fingerprint)s, %(answer)s)
 """
 FIRST_ANSWER = """
     SELECT fingerprint, answer
@@ -38,6 +45,10 @@ PRUNE = """
         LIMIT %(limit)s
     )
 """
+
+
+class Taken(Exception):
+    """The key was used before: `replay` tells its answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +84,26 @@ async def replay(tx: Transaction, key: IdempotencyKey) -> str | None:
     assert row[1] is not None, "a key is committed together with its answer"
     answer: str = row[1]
     return answer
+
+
+async def take(tx: Transaction, key: IdempotencyKey, answer: str) -> None:
+    """Claim `key` together with its `answer` (JSON), for a request whose answer is known before.
+
+    For a pipelined transaction, which need not wait for it. Where the key has been taken the
+    transaction fails, after waiting for another one that holds it: see `unless_taken`.
+    """
+    await tx.execute(TAKE, {**_names(key), "answer": answer})
+
+
+@contextlib.contextmanager
+def unless_taken() -> Iterator[None]:
+    """Raises Taken when the transaction inside fails because `take` came second."""
+    try:
+        yield
+    except UniqueViolation as fault:
+        if fault.diag.constraint_name != "idempotency_keys_pkey":
+            raise
+        raise Taken from fault
 
 
 async def remember(tx: Transaction, key: IdempotencyKey, answer: str) -> None:

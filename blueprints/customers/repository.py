@@ -7,7 +7,7 @@ from psycopg.rows import class_row, scalar_row
 from psycopg.types.json import Jsonb
 
 from blueprints.customers.models import Customer, Profile, UpdateCustomer
-from shared.db import Transaction
+from shared.db import Pending, Transaction
 
 REGISTERED = """
     WITH registered AS (
@@ -109,10 +109,15 @@ STATUS = """
 """
 
 
-async def status(tx: Transaction, customer_id: UUID) -> str | None:
+async def ask_status(tx: Transaction, customer_id: UUID) -> Pending[str | None]:
     """active, inactive or erased; None if there never was such a customer."""
-    async with tx.cursor(row_factory=scalar_row) as cursor:
-        return await (await cursor.execute(STATUS, {"customer_id": customer_id})).fetchone()
+    cursor = await tx.execute(STATUS, {"customer_id": customer_id})
+
+    async def status() -> str | None:
+        row = await cursor.fetchone()
+        return None if row is None else row[0]
+
+    return status
 
 
 def _columns(profile: Profile) -> dict[str, Any]:

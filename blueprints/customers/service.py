@@ -11,7 +11,7 @@ from blueprints.customers.models import (
     UpdateCustomer,
 )
 from shared.auth import Caller
-from shared.db import Database
+from shared.db import Database, Pending, Transaction
 from shared.problem import EtagMismatch, Forbidden, NotFound
 
 
@@ -66,10 +66,19 @@ class CustomerService:
     async def standing(self, customer_id: UUID) -> Standing:
         """Whether the person may order: only an active customer may; an erased one is inactive."""
         async with self._database.reading() as tx:
-            status = await repository.status(tx, customer_id)
-        if status is None:
-            return "unknown"
-        return "active" if status == "active" else "inactive"
+            return await (await self.ask_standing(tx, customer_id))()
+
+    async def ask_standing(self, tx: Transaction, customer_id: UUID) -> Pending[Standing]:
+        """What `standing` tells, for a caller with other questions to the database."""
+        asked = await repository.ask_status(tx, customer_id)
+
+        async def standing() -> Standing:
+            status = await asked()
+            if status is None:
+                return "unknown"
+            return "active" if status == "active" else "inactive"
+
+        return standing
 
 
 def _check_may_see(caller: Caller, customer_id: UUID) -> None:

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Collection, Mapping
+from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
@@ -25,7 +26,7 @@ from blueprints.orders.models import (
 from blueprints.orders.pricing import Offer, Quote, price
 from shared import idempotency, outbox
 from shared.auth import Caller
-from shared.db import Database, Transaction
+from shared.db import Database, Pending, Transaction
 from shared.idempotency import IdempotencyKey
 from shared.problem import InvalidRequest, Problem
 
@@ -39,7 +40,9 @@ _CARD_NUMBER = re.compile(r"(?:\d[ .-]?){12,18}\d")
 class Catalogue(Protocol):
     """Prices of the products on sale."""
 
-    async def quote(self, product_ids: Collection[UUID], country: str) -> Mapping[UUID, Offer]:
+    async def ask_quote(
+        self, tx: Transaction, product_ids: Collection[UUID], country: str
+    ) -> Pending[Mapping[UUID, Offer]]:
         """The offer for each product on sale, taxed for `country`; others are absent."""
         ...
 
@@ -47,7 +50,7 @@ class Catalogue(Protocol):
 class Customers(Protocol):
     """Who is a customer."""
 
-    async def standing(self, customer_id: UUID) -> str:
+    async def ask_standing(self, tx: Transaction, customer_id: UUID) -> Pending[str]:
         """`active`, `inactive` or `unknown`."""
         ...
 
@@ -90,30 +93,37 @@ class Placing:
             if (first := await self._first_answer(key)) is not None:
                 return first
             raise
-        async with self._database.transaction() as tx, tx.pipeline():
-            numbering = await repository.next_number(tx)
-            if (stored := await idempotency.replay(tx, key)) is not None:
-                return await _as_first_answered(tx, stored)
-            number, placed_at = await numbering.fetchone()
-            new = repository.NewOrder(
-                id=uuid7(),
-                number=number,
-                placed_at=placed_at,
-                customer_id=customer_id,
-                placed_by=caller.id,
-                on_behalf_reason=request.reason,
-                currency=self._currency,
-                address=request.shipping_address,
-                service=request.shipping_service,
-                payment_method=request.payment_method,
-                quote=quote,
-            )
-            order = _order(new)
-            await repository.insert(tx, new)
-            await _announce(tx, order)
-            await idempotency.remember(tx, key, json.dumps({"order_id": str(order.id)}))
+        new = repository.NewOrder(
+            id=uuid7(),
+            customer_id=customer_id,
+            placed_by=caller.id,
+            on_behalf_reason=request.reason,
+            currency=self._currency,
+            address=request.shipping_address,
+            service=request.shipping_service,
+            payment_method=request.payment_method,
+            quote=quote,
+        )
+        try:
+            order = await self._recorded(new, key)
+        except idempotency.Taken:
+            first = await self._first_answer(key)
+            assert first is not None, "keys are pruned days after their request"
+            return first
         await self._dispatcher.dispatch(order.id)
         return order
+
+    async def _recorded(self, new: repository.NewOrder, key: IdempotencyKey) -> Order:
+        """The order, written down with its event under `key`. Raises idempotency.Taken.
+
+        One round trip: nothing that is written depends on an answer.
+        """
+        with idempotency.unless_taken():
+            async with self._database.pipelined() as tx:
+                await idempotency.take(tx, key, json.dumps({"order_id": str(new.id)}))
+                placed = await repository.insert(tx, new)
+                await _announce(tx, new)
+            return _order(new, *await placed())
 
     async def _quote(self, customer_id: UUID, request: PlaceOrder) -> Quote:
         _check_payment_method(request.payment_method)
@@ -121,12 +131,14 @@ class Placing:
         country = request.shipping_address.country
         if country not in DELIVERED_TO:
             raise CountryNotServed(f"orders are not delivered to {country}")
-        standing = await self._customers.standing(customer_id)
+        async with self._database.reading(pipelined=True) as tx:
+            asked_standing = await self._customers.ask_standing(tx, customer_id)
+            asked_offers = await self._catalogue.ask_quote(tx, wanted.keys(), country)
+            standing, offers = await asked_standing(), await asked_offers()
         if standing == "unknown":
             raise CustomerUnregistered("the customer has to register before ordering")
         if standing != "active":
             raise CustomerInactive("this customer's account does not take orders")
-        offers = await self._catalogue.quote(wanted.keys(), country)
         if unsold := [product_id for product_id in wanted if product_id not in offers]:
             raise UnknownProduct("some products are not on sale", unsold)
         if foreign := [p for p in wanted if offers[p].currency != self._currency]:
@@ -215,7 +227,7 @@ async def _as_first_answered(tx: Transaction, stored: str) -> Order:
     )
 
 
-async def _announce(tx: Transaction, order: Order) -> None:
+async def _announce(tx: Transaction, order: repository.NewOrder) -> None:
     await outbox.append(
         tx,
         topic="order-events",
@@ -225,12 +237,12 @@ async def _announce(tx: Transaction, order: Order) -> None:
     )
 
 
-def _order(new: repository.NewOrder) -> Order:
-    """The order as it will read once written."""
+def _order(new: repository.NewOrder, number: str, placed_at: datetime) -> Order:
+    """The order as it reads now that it is written."""
     quote = new.quote
     return Order(
         id=new.id,
-        number=new.number,
+        number=number,
         customer_id=new.customer_id,
         status="placed",
         version=1,
@@ -265,6 +277,6 @@ def _order(new: repository.NewOrder) -> Order:
         cancel_cause=None,
         cancel_requested_at=None,
         cancelled_at=None,
-        placed_at=new.placed_at,
-        updated_at=new.placed_at,
+        placed_at=placed_at,
+        updated_at=placed_at,
     )

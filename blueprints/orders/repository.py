@@ -21,26 +21,26 @@ from blueprints.orders.models import (
     Shipping,
 )
 from blueprints.orders.pricing import Quote
-from shared.db import Transaction
-
-NEXT_NUMBER = "SELECT orders.next_number(), now()"
+from shared.db import Pending, Transaction
 
 INSERT = """
-    WITH placed AS (
+    WITH fresh AS MATERIALIZED (
+        SELECT orders.next_number() AS number, now() AS at
+    ), placed AS (
         INSERT INTO orders.orders (
             id, number, customer_id, placed_at, updated_at, placed_by, on_behalf_reason,
             currency, net_total, shipping_net, shipping_tax_rate_bp, shipping_tax,
             tax_total, gross_total, weight_g, payment_method, shipping_service,
             ship_name, ship_line1, ship_line2, ship_city, ship_postal_code, ship_country, search
         )
-        VALUES (
-            %(id)s, %(number)s, %(customer_id)s, %(placed_at)s, %(placed_at)s, %(placed_by)s,
+        SELECT
+            %(id)s, fresh.number, %(customer_id)s, fresh.at, fresh.at, %(placed_by)s,
             %(on_behalf_reason)s, %(currency)s, %(net_total)s, %(shipping_net)s,
             %(shipping_tax_rate_bp)s, %(shipping_tax)s, %(tax_total)s, %(gross_total)s,
             %(weight_g)s, %(payment_method)s, %(shipping_service)s,
             %(ship_name)s, %(ship_line1)s, %(ship_line2)s, %(ship_city)s, %(ship_postal_code)s,
-            %(ship_country)s, to_tsvector('simple', %(words)s)
-        )
+            %(ship_country)s, to_tsvector('simple', fresh.number || ' ' || %(words)s)
+        FROM fresh
     ), items AS (
         INSERT INTO orders.order_items (
             order_id, line_no, product_id, sku, name, quantity, unit_net, tax_class,
@@ -54,13 +54,15 @@ INSERT = """
             unit_net bigint, tax_class text, tax_rate_bp integer, unit_weight_g integer,
             net bigint, tax bigint, gross bigint
         )
+    ), noted AS (
+        INSERT INTO orders.order_status_history (
+            order_id, at, from_status, to_status, actor_kind, actor_id, reason
+        )
+        SELECT
+            %(id)s, fresh.at, NULL, 'placed', %(actor_kind)s, %(placed_by)s, %(on_behalf_reason)s
+        FROM fresh
     )
-    INSERT INTO orders.order_status_history (
-        order_id, at, from_status, to_status, actor_kind, actor_id, reason
-    )
-    VALUES (
-        %(id)s, %(placed_at)s, NULL, 'placed', %(actor_kind)s, %(placed_by)s, %(on_behalf_reason)s
-    )
+    SELECT number, at FROM fresh
 """
 
 BY_ID = """
@@ -121,8 +123,6 @@ class NewOrder:
     """An order about to be written; `placed_by` differs from the customer only with a reason."""
 
     id: UUID
-    number: str
-    placed_at: datetime
     customer_id: UUID
     placed_by: UUID
     on_behalf_reason: str | None
@@ -133,16 +133,11 @@ class NewOrder:
     quote: Quote
 
 
-async def next_number(tx: Transaction) -> Any:
-    """A cursor that will yield one row: a fresh order number and the transaction's time.
+async def insert(tx: Transaction, order: NewOrder) -> Pending[tuple[str, datetime]]:
+    """Write the order, its lines and the first entry of its history in one statement.
 
-    Left unread so that a pipeline can send more before it waits.
+    Its number and the time of its placement.
     """
-    return await tx.execute(NEXT_NUMBER)
-
-
-async def insert(tx: Transaction, order: NewOrder) -> None:
-    """Write the order, its lines and the first entry of its history in one statement."""
     quote, address = order.quote, order.address
     lines = [
         {
@@ -161,18 +156,16 @@ async def insert(tx: Transaction, order: NewOrder) -> None:
         }
         for number, line in enumerate(quote.lines, start=1)
     ]
-    words = [order.number]
+    words: list[str] = []
     for line in quote.lines:
         words += (line.offer.sku, line.offer.name)
     # Int8: the driver would pick a type per value, and PostgreSQL would prepare the statement once
     # for every combination.
-    await tx.execute(
+    cursor = await tx.execute(
         INSERT,
         {
             "id": order.id,
-            "number": order.number,
             "customer_id": order.customer_id,
-            "placed_at": order.placed_at,
             "placed_by": order.placed_by,
             "on_behalf_reason": order.on_behalf_reason,
             "actor_kind": "employee" if order.on_behalf_reason else "client",
@@ -196,6 +189,13 @@ async def insert(tx: Transaction, order: NewOrder) -> None:
             "lines": json.dumps(lines, separators=(",", ":")),
         },
     )
+
+    async def placed() -> tuple[str, datetime]:
+        row = await cursor.fetchone()
+        assert row is not None, "the statement always has one row"
+        return row[0], row[1]
+
+    return placed
 
 
 async def by_id(tx: Transaction, order_id: UUID) -> Order | None:

@@ -7,7 +7,7 @@ from uuid import UUID
 from psycopg.rows import class_row, tuple_row
 
 from blueprints.products.models import Category, Offer, Product, ProductSummary
-from shared.db import Transaction
+from shared.db import Pending, Transaction
 
 BY_ID = """
     SELECT
@@ -233,12 +233,16 @@ OFFERS = """
 """
 
 
-async def offers(
+async def ask_offers(
     tx: Transaction, product_ids: Collection[UUID], country: str
-) -> Mapping[UUID, Offer]:
+) -> Pending[Mapping[UUID, Offer]]:
     """The offer of each product on sale in the country; the others are absent."""
     wanted: Sequence[UUID] = sorted(set(product_ids))
     parameters = {"product_ids": wanted, "country": country, "limit": len(wanted)}
-    async with tx.cursor(row_factory=class_row(Offer)) as cursor:
-        rows = await (await cursor.execute(OFFERS, parameters)).fetchall()
-    return {offer.product_id: offer for offer in rows}
+    cursor = tx.cursor(row_factory=class_row(Offer))
+    await cursor.execute(OFFERS, parameters)
+
+    async def offers() -> Mapping[UUID, Offer]:
+        return {offer.product_id: offer for offer in await cursor.fetchall()}
+
+    return offers

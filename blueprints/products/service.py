@@ -17,7 +17,7 @@ from blueprints.products.models import (
     SearchQuery,
     cache_key,
 )
-from shared.db import Database, Transaction
+from shared.db import Database, Pending, Transaction
 from shared.http import Page, decode_cursor, encode_cursor
 from shared.problem import NotFound
 
@@ -119,7 +119,13 @@ class ProductService:
         Products not on sale are absent; a country without tax rates has no offers at all.
         """
         async with self._database.reading() as tx:
-            return await repository.offers(tx, product_ids, country)
+            return await (await self.ask_quote(tx, product_ids, country))()
+
+    async def ask_quote(
+        self, tx: Transaction, product_ids: Collection[UUID], country: str
+    ) -> Pending[Mapping[UUID, Offer]]:
+        """What `quote` tells, for a caller with other questions to the database."""
+        return await repository.ask_offers(tx, product_ids, country)
 
 
 def _entry(text: str | None) -> _Entry | None:

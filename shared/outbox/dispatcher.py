@@ -8,8 +8,8 @@ aggregate's claim, sends oldest first, and marks before letting go.
 
 import asyncio
 import time
-from collections.abc import Callable, Collection
-from itertools import groupby
+from collections.abc import Callable, Collection, Mapping
+from itertools import groupby, islice
 from operator import attrgetter
 from uuid import UUID
 
@@ -19,22 +19,18 @@ from shared.outbox import events
 from shared.outbox.events import Outgoing
 from shared.outbox.sender import Sender
 
-INVOCATION_WAITS_S = 1.0
 AGGREGATES_PER_BATCH = 64
+AGGREGATES_WAITING = 4096
+"""With more than this behind, events are better left to the relay than kept in memory."""
 EVENTS_PER_BATCH = 256
 CLAIM_AGAIN_AFTER_S = 0.02
+BUSY_FOR_S = 1.0
+"""How long an aggregate is asked for again that another process is sending."""
+CLOSE_WAITS_S = 1.0
 BROKER_REST_S = 2.0
 """How long nobody bothers a broker that has just failed, except the relay."""
 
 _log = telemetry.logger(__name__)
-
-
-class _Turn:
-    """One aggregate's wait, shared by every invocation that waits for it."""
-
-    def __init__(self, gives_up_at: float) -> None:
-        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.gives_up_at = gives_up_at
 
 
 class Dispatcher:
@@ -45,30 +41,33 @@ class Dispatcher:
         database: Database,
         sender: Sender,
         *,
-        wait_s: float = INVOCATION_WAITS_S,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._database, self._sender, self._wait_s, self._clock = database, sender, wait_s, clock
-        self._waiting: dict[UUID, _Turn] = {}
+        self._database, self._sender, self._clock = database, sender, clock
+        # Each with the time when it is left to whoever is sending it now.
+        self._waiting: dict[UUID, float] = {}
         self._worker: asyncio.Task[None] | None = None
         self._rests_until: float | None = None
 
     async def dispatch(self, *aggregate_ids: UUID) -> None:
-        """Send the unsent events of aggregates whose change has been committed.
+        """Have the unsent events of aggregates sent whose change has been committed.
 
-        Waits until they are sent, but at most a second: then, and on any fault, they are left to
-        the relay. Never raises.
+        Does not wait for it: they go out in the background, with those of other invocations. What
+        a fault or the end of the process keeps from being sent is left to the relay. Never raises.
         """
-        if not aggregate_ids or self._resting():
+        if not aggregate_ids or self._resting() or len(self._waiting) >= AGGREGATES_WAITING:
             return
-        gives_up_at = self._clock() + self._wait_s
-        # An aggregate that already waits has not been read yet: its turn will see our event too.
-        turns = [self._waiting.setdefault(key, _Turn(gives_up_at)).done for key in aggregate_ids]
+        gives_up_at = self._clock() + BUSY_FOR_S
+        for key in aggregate_ids:
+            # One that already waits has not been read yet: its turn will see our event too.
+            self._waiting.setdefault(key, gives_up_at)
         if self._worker is None or self._worker.done():
             self._worker = asyncio.create_task(self._work())
-        _, waiting = await asyncio.wait(turns, timeout=self._wait_s)
-        if waiting:
-            self._rest("sending takes too long")  # whoever comes next need not find out again
+
+    async def settled(self) -> None:
+        """Return once nothing waits to be sent by this process."""
+        while self._worker is not None and not self._worker.done():
+            await asyncio.wait({self._worker})
 
     async def relay(self, limit: int = 10_000) -> int:
         """Send what is left over, oldest first, at most about `limit` events; how many were sent.
@@ -92,39 +91,37 @@ class Dispatcher:
             return await events.lag_s(tx)
 
     async def close(self) -> None:
-        """Finish the batch in progress and let go of the broker."""
+        """Finish what waits, within a second, and let go of the broker."""
         if self._worker is not None:
-            await asyncio.wait({self._worker}, timeout=self._wait_s)
+            await asyncio.wait({self._worker}, timeout=CLOSE_WAITS_S)
             self._worker.cancel()
         await self._sender.close()
 
     async def _work(self) -> None:
         """Batch after batch until nobody waits; one batch gathers while another is sent."""
         while self._waiting:
-            batch = dict(list(self._waiting.items())[:AGGREGATES_PER_BATCH])
+            batch = dict(islice(self._waiting.items(), AGGREGATES_PER_BATCH))
             for key in batch:
                 del self._waiting[key]
             try:
-                _, busy = await self._send(list(batch))
+                _, busy = await self._send(batch.keys())
             except Exception as fault:  # noqa: BLE001 - whatever it is, the relay is the net
-                self._failed(fault)
-                busy = frozenset()
-            else:
-                self._recovered()
+                self._waiting.clear()
+                self._rest(telemetry.describe(fault))
+                return
+            self._recovered()
             if self._wait_again(batch, busy):
                 await asyncio.sleep(CLAIM_AGAIN_AFTER_S)
 
-    def _wait_again(self, batch: dict[UUID, _Turn], busy: Collection[UUID]) -> bool:
-        """End the turns of `batch`; aggregates that another process is sending get another.
+    def _wait_again(self, batch: Mapping[UUID, float], busy: Collection[UUID]) -> bool:
+        """Give those that another process is sending another turn; True when all were busy.
 
-        That process may have read them before our event was there. True when all were busy.
+        That process may have read them before our event was there.
         """
         now = self._clock()
-        for key, turn in batch.items():
-            if key in busy and now < turn.gives_up_at and key not in self._waiting:
-                self._waiting[key] = turn
-            else:
-                turn.done.set_result(None)
+        for key in busy:
+            if now < batch[key]:
+                self._waiting.setdefault(key, batch[key])
         return len(busy) == len(batch)
 
     def _resting(self) -> bool:
@@ -135,13 +132,6 @@ class Dispatcher:
         if self._rests_until is None:
             _log.warning("events wait for the relay: %s", reason)
         self._rests_until = self._clock() + BROKER_REST_S
-
-    def _failed(self, fault: Exception) -> None:
-        """Send everybody on their way."""
-        self._rest(telemetry.describe(fault))
-        for turn in self._waiting.values():
-            turn.done.set_result(None)
-        self._waiting.clear()
 
     def _recovered(self) -> None:
         if self._rests_until is not None:
@@ -156,9 +146,8 @@ class Dispatcher:
         """
         sent: list[Outgoing] = []
         faults: list[Exception] = []
-        async with self._database.transaction() as tx:
-            claimed = await events.claim(tx, aggregate_ids)
-            outgoing = await events.unsent(tx, claimed, limit=EVENTS_PER_BATCH) if claimed else []
+        async with self._database.pipelined() as tx:
+            claimed, outgoing = await events.claim(tx, aggregate_ids, limit=EVENTS_PER_BATCH)
             by_topic = attrgetter("topic")
             for topic, of_topic in groupby(sorted(outgoing, key=by_topic), by_topic):
                 batch = list(of_topic)

@@ -133,21 +133,23 @@ async def append(
     return event_id
 
 
-async def claim(tx: Transaction, aggregate_ids: Collection[UUID]) -> list[UUID]:
-    """Those of `aggregate_ids` that nobody else is sending; they are ours until `tx` ends."""
-    claimed = await tx.execute(CLAIM, {"aggregate_ids": list(aggregate_ids)})
-    return [row[0] for row in await claimed.fetchall()]
+async def claim(
+    tx: Transaction, aggregate_ids: Collection[UUID], *, limit: int
+) -> tuple[Collection[UUID], list[Outgoing]]:
+    """Those of `aggregate_ids` that nobody else is sending, which are ours until `tx` ends, and
+    their oldest unsent events by position.
 
-
-async def unsent(tx: Transaction, claimed: Sequence[UUID], *, limit: int) -> list[Outgoing]:
-    """The oldest unsent events of claimed aggregates, at most `limit`, by position.
-
-    A statement of its own: its snapshot must be younger than the claim, or events that the
-    previous holder of the claim sent would look unsent.
+    At most `limit` events, counted before those that others are sending are left out. Two
+    statements, in this order: the snapshot of the second must be younger than the claim, or events
+    that the previous holder of the claim sent would look unsent.
     """
+    wanted = list(aggregate_ids)
+    claiming = await tx.execute(CLAIM, {"aggregate_ids": wanted})
     async with tx.cursor(row_factory=class_row(Outgoing)) as cursor:
-        await cursor.execute(UNSENT_OF, {"aggregate_ids": claimed, "limit": limit})
-        return await cursor.fetchall()
+        await cursor.execute(UNSENT_OF, {"aggregate_ids": wanted, "limit": limit})
+        claimed = {row[0] for row in await claiming.fetchall()}
+        unsent = await cursor.fetchall()
+    return claimed, [event for event in unsent if event.aggregate_id in claimed]
 
 
 async def oldest_waiting(tx: Transaction, *, limit: int) -> list[UUID]:

@@ -15,8 +15,9 @@ from blueprints.orders.placing import Placing
 from blueprints.orders.service import OrderService
 from blueprints.orders.timeline import OrderTimeline
 from shared.auth import CUSTOMER_SERVICE, Caller
-from shared.db import Database
+from shared.db import Database, Pending, Transaction
 from shared.idempotency import IdempotencyKey
+from shared.replica import ReadSide
 from tests.integration.payments.standins import API_KEY, Standin, running
 
 BERLIN = Address(
@@ -52,9 +53,15 @@ class Catalogue:
         default_factory=lambda: {p.product_id: p for p in (TEA, POT, DOLLARS)}
     )
 
-    async def quote(self, product_ids: Collection[UUID], country: str) -> Mapping[UUID, Product]:
-        del country
-        return {p: self.products[p] for p in product_ids if p in self.products}
+    async def ask_quote(
+        self, tx: Transaction, product_ids: Collection[UUID], country: str
+    ) -> Pending[Mapping[UUID, Product]]:
+        del tx, country
+
+        async def offers() -> Mapping[UUID, Product]:
+            return {p: self.products[p] for p in product_ids if p in self.products}
+
+        return offers
 
 
 @dataclass
@@ -63,8 +70,13 @@ class Customers:
 
     standings: dict[UUID, str] = field(default_factory=dict)
 
-    async def standing(self, customer_id: UUID) -> str:
-        return self.standings.get(customer_id, "active")
+    async def ask_standing(self, tx: Transaction, customer_id: UUID) -> Pending[str]:
+        del tx
+
+        async def standing() -> str:
+            return self.standings.get(customer_id, "active")
+
+        return standing
 
 
 @dataclass(frozen=True)
@@ -145,7 +157,7 @@ class Shop:
         database, dispatched = self.database, self.dispatched
         self.book = OrderBook(database)
         self.placing = Placing(database, self.catalogue, self.customers, dispatched, currency="EUR")
-        self.orders = OrderService(database, self.stock, dispatched)
+        self.orders = OrderService(database, self.stock, dispatched, ReadSide(database))
         self.cancelling = Cancelling(database, dispatched)
         self.fulfilment = Fulfilment(database, self.stock, dispatched)
         self.timeline = OrderTimeline(database, self.stock, self.payments)

@@ -205,3 +205,66 @@ def test_a_database_follows_the_loop_that_uses_it(database_url: str) -> None:
 
     asyncio.run(ask())
     asyncio.run(ask())
+
+
+async def test_a_pipelined_transaction_commits_on_leaving(database: Database) -> None:
+    async with database.pipelined() as tx:
+        inserted = await tx.execute("INSERT INTO things (id) VALUES (%s) RETURNING id", (THING,))
+        assert await count(database) == 0
+    assert await count(database) == 1
+    assert await inserted.fetchone() == (THING,)
+
+
+async def test_a_pipelined_transaction_is_nothing_after_an_exception(database: Database) -> None:
+    async def fail() -> None:
+        async with database.pipelined() as tx:
+            await tx.execute("INSERT INTO things (id) VALUES (%s)", (THING,))
+            raise LookupError
+
+    with pytest.raises(LookupError):
+        await fail()
+    assert await count(database) == 0
+
+
+async def test_a_fault_in_a_pipelined_transaction_undoes_all_of_it(database: Database) -> None:
+    async def insert(*ids: UUID) -> None:
+        async with database.pipelined() as tx:
+            for thing in ids:
+                await tx.execute("INSERT INTO things (id) VALUES (%s)", (thing,))
+
+    with pytest.raises(psycopg.errors.UniqueViolation):
+        await insert(THING, THING, UUID(int=2))
+    assert await count(database) == 0
+
+
+async def test_a_fault_at_the_commit_of_a_pipelined_transaction_is_raised(
+    database: Database,
+) -> None:
+    async with database.transaction() as tx:
+        await tx.execute(
+            "CREATE TABLE late (id uuid PRIMARY KEY, of uuid REFERENCES late"
+            " DEFERRABLE INITIALLY DEFERRED)"
+        )
+    with pytest.raises(psycopg.errors.ForeignKeyViolation):
+        async with database.pipelined() as tx:
+            await tx.execute("INSERT INTO late VALUES (%s, %s)", (THING, UUID(int=2)))
+    async with database.pipelined() as tx:
+        left = await tx.execute("SELECT count(*) FROM late")
+    assert await left.fetchone() == (0,)
+
+
+async def test_a_pipelined_statement_that_takes_too_long_is_stopped(database_url: str) -> None:
+    hasty = Database(database_url, statement_timeout_s=0.1)
+    with pytest.raises(psycopg.errors.QueryCanceled):
+        async with hasty.pipelined() as tx:
+            await tx.execute("SELECT pg_sleep(5)")
+    async with hasty.pipelined() as tx:
+        one = await tx.execute("SELECT 1")
+    assert await one.fetchone() == (1,)
+    await hasty.close()
+
+
+async def test_pipelined_questions_are_answered_in_any_order(database: Database) -> None:
+    async with database.reading(pipelined=True) as tx:
+        one, two = await tx.execute("SELECT 1"), await tx.execute("SELECT 2")
+        assert (await two.fetchone(), await one.fetchone()) == ((2,), (1,))

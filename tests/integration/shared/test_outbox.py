@@ -13,6 +13,7 @@ from uuid_utils.compat import uuid7
 from shared import outbox, telemetry
 from shared.db import Database
 from shared.outbox import Dispatcher, Outgoing
+from shared.outbox.dispatcher import AGGREGATES_WAITING
 
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
@@ -76,6 +77,12 @@ async def happen(database: Database, aggregate_id: UUID, topic: str = "order-eve
         )
 
 
+async def dispatched(dispatcher: Dispatcher, *aggregate_ids: UUID) -> None:
+    """Dispatch, and wait until that is over."""
+    await dispatcher.dispatch(*aggregate_ids)
+    await dispatcher.settled()
+
+
 async def unsent(database: Database) -> int:
     async with database.reading() as tx:
         statement = "SELECT count(*) FROM messaging.outbox WHERE sent_at IS NULL"
@@ -91,7 +98,7 @@ async def test_an_event_is_a_cloud_event(
     order = uuid7()
     with telemetry.correlation("c-1", TRACE):
         event_id = await happen(database, order)
-    await dispatcher.dispatch(order)
+    await dispatched(dispatcher, order)
 
     (event,) = broker.events
     assert event == Outgoing(
@@ -133,7 +140,7 @@ async def test_an_event_of_a_change_that_rolled_back_is_never_sent(
 
     with pytest.raises(LookupError):
         await fail()
-    await dispatcher.dispatch(order)
+    await dispatched(dispatcher, order)
     assert await dispatcher.relay() == 0
     assert broker.batches == []
 
@@ -157,7 +164,7 @@ async def test_events_go_out_oldest_first_one_batch_per_topic(
     first = await happen(database, order)
     payment = await happen(database, order, topic="payment-events")
     second = await happen(database, order)
-    await dispatcher.dispatch(order)
+    await dispatched(dispatcher, order)
     sent = [(topic, [event.event_id for event in events]) for topic, events in broker.batches]
     assert sent == [("order-events", [first, second]), ("payment-events", [payment])]
 
@@ -168,7 +175,7 @@ async def test_concurrent_invocations_share_a_batch(
     orders = [uuid7() for _ in range(20)]
     for order in orders:
         await happen(database, order)
-    await asyncio.gather(*(dispatcher.dispatch(order) for order in orders))
+    await asyncio.gather(*(dispatched(dispatcher, order) for order in orders))
     assert [len(events) for _, events in broker.batches] == [20]
 
 
@@ -178,30 +185,47 @@ async def test_an_invocation_that_comes_during_a_send_is_in_the_next_batch(
     order, other = uuid7(), uuid7()
     first = await happen(database, order)
     broker.gate.clear()
-    earlier = asyncio.create_task(dispatcher.dispatch(order))
+    await dispatcher.dispatch(order)
     await broker.reached.wait()
     second, third = await happen(database, order), await happen(database, other)
-    later = asyncio.create_task(dispatcher.dispatch(order, other))
+    await dispatcher.dispatch(order, other)
     broker.gate.set()
-    await asyncio.gather(earlier, later)
+    await dispatcher.settled()
     sent = [[event.event_id for event in events] for _, events in broker.batches]
     assert sent == [[first], [second, third]]
 
 
-async def test_an_invocation_waits_only_so_long_for_a_slow_broker(
-    database: Database, broker: Broker
+async def test_an_invocation_does_not_wait_for_the_broker(
+    database: Database, dispatcher: Dispatcher, broker: Broker
 ) -> None:
-    impatient = Dispatcher(database, broker, wait_s=0.05)
     order = uuid7()
     event_id = await happen(database, order)
     broker.gate.clear()
-    await impatient.dispatch(order)
+    async with asyncio.timeout(0.05):
+        await dispatcher.dispatch(order)
+        await dispatcher.dispatch(uuid7())
     assert broker.batches == []
-    async with asyncio.timeout(0.05):  # the next one does not wait at all
-        await impatient.dispatch(uuid7())
+    await broker.reached.wait()
     broker.gate.set()
-    await impatient.close()
+    await dispatcher.close()
     assert (broker.ids(), broker.closed) == ([event_id], True)
+
+
+async def test_a_process_keeps_only_so_much_in_mind(
+    database: Database, dispatcher: Dispatcher, broker: Broker
+) -> None:
+    order, late = uuid7(), uuid7()
+    first, last = await happen(database, order), await happen(database, late)
+    broker.gate.clear()
+    await dispatcher.dispatch(order)
+    await broker.reached.wait()
+    await dispatcher.dispatch(*(uuid7() for _ in range(AGGREGATES_WAITING)))
+    await dispatcher.dispatch(late)
+    broker.gate.set()
+    await dispatcher.settled()
+    assert broker.ids() == [first]
+    assert await dispatcher.relay() == 1
+    assert broker.ids() == [first, last]
 
 
 async def test_a_broker_that_is_down_delays_nobody_twice_and_is_logged_once(
@@ -214,13 +238,13 @@ async def test_a_broker_that_is_down_delays_nobody_twice_and_is_logged_once(
     event_id = await happen(database, order)
     with caplog.at_level(logging.INFO):
         for _ in range(5):
-            await dispatcher.dispatch(order)
+            await dispatched(dispatcher, order)
         now += 3.0
-        await dispatcher.dispatch(order)
+        await dispatched(dispatcher, order)
         assert broker.attempts == 2
         broker.fault = None
         now += 3.0
-        await dispatcher.dispatch(order)
+        await dispatched(dispatcher, order)
     assert broker.ids() == [event_id]
     messages = [record.getMessage() for record in caplog.records]
     assert len(messages) == 2
@@ -248,7 +272,7 @@ async def test_what_is_left_over_is_relayed(
     order = uuid7()
     broker.fault = ConnectionError()
     ids = [await happen(database, order) for _ in range(3)]
-    await dispatcher.dispatch(order)
+    await dispatched(dispatcher, order)
     with pytest.raises(ConnectionError):
         await dispatcher.relay()
     assert await unsent(database) == 3
@@ -308,7 +332,8 @@ async def test_while_one_process_sends_an_aggregate_another_leaves_it_alone(
     order, other = uuid7(), uuid7()
     first = await happen(database, order)
     broker.gate.clear()
-    one = asyncio.create_task(Dispatcher(database, broker).dispatch(order))
+    one = Dispatcher(database, broker)
+    await one.dispatch(order)
     await broker.reached.wait()
 
     second, third = await happen(database, order), await happen(database, other)
@@ -316,11 +341,11 @@ async def test_while_one_process_sends_an_aggregate_another_leaves_it_alone(
     assert await Dispatcher(database, quick).relay() == 1
     assert quick.ids() == [third]
 
-    waiting = asyncio.create_task(Dispatcher(database, quick).dispatch(order))
+    waiting = asyncio.create_task(dispatched(Dispatcher(database, quick), order))
     done, _ = await asyncio.wait({waiting}, timeout=0.1)
     assert done == set()
     broker.gate.set()
-    await asyncio.gather(one, waiting)
+    await asyncio.gather(one.settled(), waiting)
     assert broker.ids() == [first]
     assert quick.ids() == [third, second]
 
@@ -329,12 +354,13 @@ async def test_a_slow_broker_does_not_hold_up_changes(database: Database, broker
     order = uuid7()
     await happen(database, order)
     broker.gate.clear()
-    sending = asyncio.create_task(Dispatcher(database, broker).dispatch(order))
+    dispatcher = Dispatcher(database, broker)
+    await dispatcher.dispatch(order)
     await broker.reached.wait()
     async with asyncio.timeout(2.0):
         await happen(database, order)
     broker.gate.set()
-    await sending
+    await dispatcher.settled()
 
 
 async def test_two_writers_of_an_aggregate_commit_in_the_order_of_their_positions(
@@ -350,7 +376,7 @@ async def test_two_writers_of_an_aggregate_commit_in_the_order_of_their_position
         done, _ = await asyncio.wait({second}, timeout=0.05)
         assert done == set()
     assert [first, await second] == await _positions(database, order)
-    await dispatcher.dispatch(order)
+    await dispatched(dispatcher, order)
     assert broker.ids() == [first, await second]
 
 
@@ -390,6 +416,7 @@ async def test_two_processes_never_reorder_or_lose(database: Database) -> None:
             await processes[number % 2].dispatch(order)
 
     await asyncio.gather(*(live(number) for number in range(8)))
+    await asyncio.gather(*(process.settled() for process in processes))
     relay = Dispatcher(database, broker := Broker())
     await relay.relay()
     arrived.extend(broker.events)
