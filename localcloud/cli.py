@@ -19,6 +19,7 @@ from localcloud import inspection, logs, parts
 from localcloud.catalogue import CatalogueError
 from localcloud.cloud import DEFAULT_STATE, ROOT, Cancelled, LocalCloud, erase
 from localcloud.console import StepLines, console, print_status, print_welcome
+from localcloud.functions.command import functions
 from localcloud.migrate import MigrationError
 from localcloud.parts import Part, Step
 from localcloud.postgres import PostgresError
@@ -48,6 +49,9 @@ def main(context: click.Context) -> None:
     and the Functions host, each on its documented port.
     """
     context.obj = context.obj or parts.ALL
+
+
+main.add_command(functions)
 
 
 @main.command()

@@ -7,12 +7,13 @@ import os
 import socket
 import sys
 from pathlib import Path
+from typing import Literal
 
 import click
 import uvloop
 
 from localcloud.functions import logs
-from localcloud.functions.errors import StartRefused
+from localcloud.functions.errors import NEEDS_STORE, StartRefused, StoreMissing
 from localcloud.functions.host import Host, Setup, run
 from localcloud.functions.settings import load_host_options, load_local_settings
 from localcloud.process import bind, ready
@@ -57,10 +58,16 @@ from localcloud.process import bind, ready
 )
 @click.option(
     "--log-format",
-    type=click.Choice(["text", "json"]),
+    type=click.Choice(["text", "json", "terminal"]),
     default="text",
     show_default=True,
     help="How log lines are written to standard error.",
+)
+@click.option("--function", "only", multiple=True, help="Run only this one; may be repeated.")
+@click.option(
+    "--listeners",
+    hidden=True,
+    help="Two listening sockets that were inherited, instead of ports to bind.",
 )
 def main(
     *,
@@ -71,7 +78,9 @@ def main(
     state: Path,
     require_keys: bool,
     grace_s: float,
-    log_format: str,
+    log_format: Literal["text", "json", "terminal"],
+    only: tuple[str, ...],
+    listeners: str | None,
 ) -> None:
     """Run a function app with Microsoft's own worker library, without Azure."""
     # Standard output carries only the READY line; what the app prints goes with the log.
@@ -81,14 +90,19 @@ def main(
         load_local_settings(script_root, os.environ)
         options = load_host_options(script_root, os.environ)
         levels = logs.LogLevels(options.log_levels)
-        logs.configure(levels, as_json=log_format == "json")
+        logs.configure(levels, style=log_format)
+        if listeners:
+            public, private = map(_inherited, listeners.split(","))
+        else:
+            public, private = _bound(host, port), _bound("127.0.0.1", durable_port)
         setup = Setup(
             script_root=script_root,
             state=state,
-            listener=_bound(host, port),
-            durable_listener=_bound("127.0.0.1", durable_port),
+            listener=public,
+            durable_listener=private,
             require_keys=require_keys,
             grace_s=grace_s,
+            only=only,
         )
     except StartRefused as refusal:
         raise click.ClickException(str(refusal)) from refusal
@@ -109,11 +123,21 @@ def main(
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         try:
             runner.run(live())
+        except StoreMissing as refusal:
+            if listeners:
+                sys.exit(NEEDS_STORE)  # whoever passed them knows what to do
+            raise click.ClickException(str(refusal)) from refusal
         except StartRefused as refusal:
             raise click.ClickException(str(refusal)) from refusal
     sys.stderr.flush()
     # A thread of a sync function that outlived the grace period must not keep the process alive.
     os._exit(0)
+
+
+def _inherited(descriptor: str) -> socket.socket:
+    listener = socket.socket(fileno=int(descriptor))
+    listener.setblocking(False)
+    return listener
 
 
 def _port(listener: socket.socket) -> int:

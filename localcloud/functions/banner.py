@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from localcloud.functions.catalogue import ACTIVITY, HTTP, ORCHESTRATION, SERVICE_BUS, Function
+from localcloud.functions.catalogue import HTTP, SERVICE_BUS, Function
 from localcloud.functions.keys import Keys
 from localcloud.functions.routing import Route
 from localcloud.functions.servicebus import entity_of
@@ -34,6 +34,6 @@ def describe(
 def _trigger(function: Function) -> str:
     if function.trigger == SERVICE_BUS:
         return f"{function.trigger} {entity_of(function)}"
-    if function.trigger in {ORCHESTRATION, ACTIVITY}:
+    if function.is_durable:
         return f"{function.trigger} {function.durable_name}"
     return f"{function.trigger} {function.fields.get('schedule', '')}".rstrip()

@@ -9,11 +9,11 @@ from localcloud.functions.settings import is_disabled, resolve
 from localcloud.functions.worker import Indexed
 
 HTTP, TIMER, SERVICE_BUS = "httpTrigger", "timerTrigger", "serviceBusTrigger"
-ORCHESTRATION, ACTIVITY = "orchestrationTrigger", "activityTrigger"
+ORCHESTRATION, ACTIVITY, ENTITY = "orchestrationTrigger", "activityTrigger", "entityTrigger"
 CLIENT = "durableClient"
 
-_TRIGGERS = frozenset({HTTP, TIMER, SERVICE_BUS, ORCHESTRATION, ACTIVITY})
-_DURABLE_NAME = {ORCHESTRATION: "orchestration", ACTIVITY: "activity"}
+_TRIGGERS = frozenset({HTTP, TIMER, SERVICE_BUS, ORCHESTRATION, ACTIVITY, ENTITY})
+_DURABLE_NAME = {ORCHESTRATION: "orchestration", ACTIVITY: "activity", ENTITY: "entityName"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +47,21 @@ def functions_of(indexed: Sequence[Indexed], environ: Mapping[str, str]) -> list
     """
     found = sorted(indexed, key=lambda item: item.name.lower())
     return [_function(item, environ) for item in found]
+
+
+def chosen(
+    indexed: Sequence[Indexed], asked: Sequence[str], configured: Sequence[str]
+) -> list[Indexed]:
+    """The functions that `asked` names, else those of `functions` in host.json, else all.
+
+    StartRefused when `asked` names one that the app does not have; host.json may, as in Azure.
+    """
+    names = {item.name.lower() for item in indexed}
+    unknown = [name for name in asked if name.lower() not in names]
+    if unknown:
+        raise StartRefused(f"the app has no function {', '.join(map(repr, unknown))}")
+    wanted = {name.lower() for name in (asked or configured)}
+    return [item for item in indexed if not wanted or item.name.lower() in wanted]
 
 
 def _function(item: Indexed, environ: Mapping[str, str]) -> Function:

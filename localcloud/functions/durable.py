@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 from localcloud.durable import DurableBackend, Invocation, client_binding, management_app
-from localcloud.functions.catalogue import ACTIVITY, ORCHESTRATION, Function
-from localcloud.functions.errors import StartRefused
+from localcloud.functions.catalogue import ACTIVITY, ENTITY, ORCHESTRATION, Function
+from localcloud.functions.errors import StartRefused, StoreMissing
 from localcloud.functions.execution import Executor, Outcome
 from localcloud.functions.http import AsgiApp
 from localcloud.functions.inputs import Inputs
@@ -29,7 +29,7 @@ class CutShort(Exception):
 
 
 class WorkerInvoker:
-    """Runs orchestrators and activities for the engine."""
+    """Runs orchestrators, activities and entities for the engine."""
 
     def __init__(self, functions: Sequence[Function], executor: Executor, inputs: Inputs) -> None:
         self._functions = {function.name: function for function in functions}
@@ -42,6 +42,10 @@ class WorkerInvoker:
     async def run_activity(self, function: str, argument: str, *, instance_id: str) -> Invocation:
         """Run activity `function` on the JSON text `argument`. CutShort when the host ended it."""
         return await self._invoke(function, argument, instance_id, "activity")
+
+    async def run_entity(self, function: str, body: str, *, instance_id: str) -> Invocation:
+        """Run a batch of operations of entity `function`. CutShort when the host ended it."""
+        return await self._invoke(function, body, instance_id, "operations")
 
     async def _invoke(self, name: str, text: str, instance_id: str, what: str) -> Invocation:
         function = self._functions[name]
@@ -80,7 +84,7 @@ def client_for(options: HostOptions, *, rpc_origin: str, key: str) -> Callable[[
 
 def needs_backend(functions: Sequence[Function]) -> bool:
     """Whether the app has anything that the Durable back end must run or answer."""
-    return any(f.trigger in {ORCHESTRATION, ACTIVITY} or f.clients for f in functions)
+    return any(f.is_durable or f.clients for f in functions)
 
 
 def backend_for(
@@ -91,12 +95,12 @@ def backend_for(
     executor: Executor,
     inputs: Inputs,
 ) -> DurableBackend:
-    """The engine for the app's orchestrators and activities.
+    """The engine for the app's orchestrators, activities and entities.
 
-    StartRefused without a database, or when two functions share a durable name.
+    StoreMissing without a database, StartRefused when two functions share a durable name.
     """
     if not dsn:
-        raise StartRefused(
+        raise StoreMissing(
             f"the app uses Durable Functions, which need a PostgreSQL database: set {DSN_SETTING}"
         )
     limit_s = options.function_timeout_s
@@ -106,6 +110,7 @@ def backend_for(
         invoker=WorkerInvoker(functions, executor, inputs),
         orchestrators=_by_durable_name(functions, ORCHESTRATION),
         activities=_by_durable_name(functions, ACTIVITY),
+        entities=_by_durable_name(functions, ENTITY),
         max_orchestrations=options.durable.max_orchestrations,
         max_activities=options.durable.max_activities,
         activity_lease_s=_UNLIMITED_LEASE_S if limit_s is None else limit_s + _LEASE_MARGIN_S,

@@ -1,5 +1,12 @@
 """The refusals with which the host declines to start."""
 
+NEEDS_STORE = 3
+"""Exit code of a host that was started by `functions start` and lacks a database."""
+
 
 class StartRefused(Exception):
     """The app cannot be run as it is set up; the message says why, for a person."""
+
+
+class StoreMissing(StartRefused):
+    """The app uses Durable Functions, and no database is set for them."""

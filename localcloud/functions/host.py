@@ -16,7 +16,7 @@ from localcloud.durable.schema import WrongHub
 from localcloud.functions import durable, worker
 from localcloud.functions.admin import AdminApi
 from localcloud.functions.banner import describe
-from localcloud.functions.catalogue import HTTP, SERVICE_BUS, TIMER, Function, functions_of
+from localcloud.functions.catalogue import HTTP, SERVICE_BUS, TIMER, Function, chosen, functions_of
 from localcloud.functions.errors import StartRefused
 from localcloud.functions.execution import Executor
 from localcloud.functions.http import AsgiApp, HttpFront
@@ -42,6 +42,8 @@ class Setup:
     durable_listener: socket.socket
     require_keys: bool
     grace_s: float
+    only: tuple[str, ...] = ()
+    """Names of the functions to run; empty means all."""
 
 
 class Host:
@@ -62,7 +64,8 @@ class Host:
         setup, options = self._setup, self._options
         if options.unheeded:
             host_log.warning("host.json: without effect here: %s", ", ".join(options.unheeded))
-        functions = functions_of(await worker.index(setup.script_root), self._environ)
+        indexed = await worker.index(setup.script_root)
+        functions = functions_of(chosen(indexed, setup.only, options.only), self._environ)
         origin, rpc_origin = _origin(setup.listener), _origin(setup.durable_listener)
         keys = load_keys(setup.state, [f.name for f in functions if f.trigger == HTTP])
         routes = routes_of([f for f in functions if f.trigger == HTTP], options.route_prefix)
@@ -109,7 +112,8 @@ class Host:
         self._executor.start()
         self._timers.start()
         self._subscriptions.start()
-        host_log.info("%s", describe(functions, routes, urls, keys if setup.require_keys else None))
+        listing = describe(functions, routes, urls, keys if setup.require_keys else None)
+        host_log.info("%s", listing, extra={"plain": True})
 
     async def _start_durable(
         self, functions: list[Function], inputs: Inputs, *, origin: str, rpc_origin: str, key: str

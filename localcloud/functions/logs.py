@@ -2,10 +2,13 @@
 
 import json
 import logging
+import os
+import re
 import sys
 import time
 from collections.abc import Mapping
 from contextvars import ContextVar
+from typing import Literal
 
 from localcloud.functions.worker import invocation_in_thread
 
@@ -103,6 +106,42 @@ class _Text(logging.Formatter):
         return text
 
 
+_RESET = "\x1b[0m"
+_COLOURS = {logging.WARNING: "\x1b[33m", logging.ERROR: "\x1b[31m", logging.CRITICAL: "\x1b[31m"}
+_DIM, _CYAN, _YELLOW, _GREEN = "\x1b[2m", "\x1b[36m", "\x1b[33m", "\x1b[32m"
+_LISTED = re.compile(r"^(  )([^ :]+)(?=: )", re.MULTILINE)
+_URL = re.compile(r"https?://\S+")
+
+
+class _Terminal(logging.Formatter):
+    """For a person's eyes; with colours unless the output is no terminal or NO_COLOR is set."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._colours = sys.stderr.isatty() and not os.environ.get("NO_COLOR")
+
+    def format(self, record: logging.LogRecord) -> str:
+        text = record.getMessage()
+        if record.exc_info:
+            text += "\n" + self.formatException(record.exc_info)
+        if getattr(record, "plain", False):
+            return f"\n{self._listing(text)}\n"
+        tag: Tag | None = getattr(record, "tag", None)
+        # The host's own lines name the function already.
+        who = f"{tag.function}: " if tag and record.name != host_log.name else ""
+        time = f"[{_utc(record)}]"
+        if not self._colours:
+            return f"{time} {who}{text}"
+        colour = _COLOURS.get(record.levelno, "")
+        return f"{_DIM}{time}{_RESET} {_CYAN}{who}{_RESET}{colour}{text}{_RESET if colour else ''}"
+
+    def _listing(self, text: str) -> str:
+        if not self._colours:
+            return text
+        named = _LISTED.sub(f"\\1{_YELLOW}\\2{_RESET}", text)
+        return _URL.sub(f"{_GREEN}\\g<0>{_RESET}", named)
+
+
 class _Json(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         tag: Tag | None = getattr(record, "tag", None)
@@ -124,11 +163,23 @@ class _Json(logging.Formatter):
         return json.dumps(line, ensure_ascii=False)
 
 
-def configure(levels: LogLevels, *, as_json: bool) -> None:
-    """Send every record, the app's included, to standard error; text or one JSON object a line."""
+def _formatter(style: Literal["text", "json", "terminal"]) -> logging.Formatter:
+    match style:
+        case "json":
+            return _Json()
+        case "terminal":
+            return _Terminal()
+    return _Text()
+
+
+def configure(levels: LogLevels, *, style: Literal["text", "json", "terminal"]) -> None:
+    """Send every record, the app's included, to standard error.
+
+    `style` is text for files, json for programs (an object a line), or terminal for people.
+    """
     handler = logging.StreamHandler(sys.stderr)
     handler.addFilter(_ByCategory(levels))
-    handler.setFormatter(_Json() if as_json else _Text())
+    handler.setFormatter(_formatter(style))
     logging.basicConfig(level=levels.lowest(), handlers=[handler], force=True)
     # Chatty at Information, about their own workings, once per request or message.
     for name in ("azure", "httpx", "uvicorn"):

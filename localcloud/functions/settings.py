@@ -18,6 +18,7 @@ _HEEDED = frozenset(
     for key in (
         "version",
         "functionTimeout",
+        "functions",
         "logging.logLevel",
         "extensions.http.routePrefix",
         "extensions.serviceBus.maxConcurrentCalls",
@@ -62,6 +63,8 @@ class HostOptions:
     service_bus: ServiceBusOptions = field(default_factory=ServiceBusOptions)
     durable: DurableOptions = field(default_factory=DurableOptions)
     log_levels: Mapping[str, str] = field(default_factory=lambda: {"default": "Information"})
+    only: tuple[str, ...] = ()
+    """`functions`: the names of those to run; empty means all."""
     unheeded: tuple[str, ...] = ()
     """Keys of the document that change the app in Azure and do nothing here."""
 
@@ -121,6 +124,7 @@ def load_host_options(script_root: Path, environ: Mapping[str, str]) -> HostOpti
             ),
         ),
         log_levels=read.texts("logging", "logLevel", default={"default": "Information"}),
+        only=read.names("functions"),
         unheeded=tuple(_unheeded(document)),
     )
 
@@ -177,6 +181,14 @@ class _Reader:
         if not isinstance(value, dict) or not all(isinstance(v, str) for v in value.values()):
             raise self._refuse(keys, "an object of strings")
         return dict(value)
+
+    def names(self, *keys: str) -> tuple[str, ...]:
+        value = self._at(keys)
+        if value is None:
+            return ()
+        if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
+            raise self._refuse(keys, "a list of strings")
+        return tuple(value)
 
     def count(self, *keys: str, default: int, least: int = 1) -> int:
         value = self._at(keys)

@@ -1,6 +1,7 @@
 """Microsoft's worker library in this process: indexes the app and runs its functions."""
 
 import json
+import site
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -38,6 +39,7 @@ async def index(script_root: Path) -> list[Indexed]:
     if not (script_root / "function_app.py").exists():
         raise StartRefused(f"{script_root} holds no function_app.py")
     sys.path.insert(0, str(script_root))
+    _add_packages(script_root)
     library.start_threadpool_executor()
     answer = await library.worker_init_request(
         envelope(
@@ -66,6 +68,17 @@ async def index(script_root: Path) -> list[Indexed]:
         )
         for found in listing.function_metadata_results or ()
     ]
+
+
+def _add_packages(script_root: Path) -> None:
+    """Let the app import what was installed for it: Azure's folder, or a virtual environment."""
+    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    for folder in (
+        script_root / ".python_packages" / "lib" / "site-packages",
+        *(script_root / name / "lib" / version / "site-packages" for name in (".venv", "venv")),
+    ):
+        if folder.is_dir() and str(folder) not in sys.path:
+            site.addsitedir(str(folder))
 
 
 async def invoke(request: InvocationRequest) -> InvocationResponse:

@@ -4,12 +4,20 @@ import os
 import shutil
 from collections.abc import Generator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import azure.durable_functions as df
 import azure.functions as func
 
 app = df.DFApp(http_auth_level=func.AuthLevel.ANONYMOUS)
+
+
+class Copy(TypedDict):
+    """Which file of which folder goes into which backup."""
+
+    folder: str
+    file: str
+    backup: str
 
 
 @app.route(route="backups", methods=["POST"])
@@ -45,7 +53,7 @@ def list_files(folder: str) -> list[str]:
 
 
 @app.activity_trigger(input_name="order")
-def copy_file(order: dict[str, str]) -> int:
+def copy_file(order: Copy) -> int:
     """Copy one file below the setting BACKUP_FOLDER; its size in bytes. May run again safely."""
     target = Path(os.environ["BACKUP_FOLDER"], order["backup"], order["file"])
     target.parent.mkdir(parents=True, exist_ok=True)

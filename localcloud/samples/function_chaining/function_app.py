@@ -1,12 +1,19 @@
 """Function chaining: each step works on what the step before it made."""
 
 from collections.abc import Generator
-from typing import Any
+from typing import Any, TypedDict
 
 import azure.durable_functions as df
 import azure.functions as func
 
 app = df.DFApp(http_auth_level=func.AuthLevel.ANONYMOUS)
+
+
+class Article(TypedDict):
+    """A text and who wrote it."""
+
+    text: str
+    by: str
 
 
 @app.route(route="orchestrators/{functionName}", methods=["GET", "POST"])
@@ -53,7 +60,7 @@ def capitalise(text: str) -> str:
 
 
 @app.activity_trigger(input_name="article")
-def sign(article: dict[str, str]) -> str:
+def sign(article: Article) -> str:
     """With the author below."""
     return f"{article['text']}\n-- {article['by']}"
 

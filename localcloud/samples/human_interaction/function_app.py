@@ -1,14 +1,22 @@
 """Human interaction: asks a person for an approval, and escalates when none comes in time."""
 
+import json
 from collections.abc import Generator
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypedDict
 
 import azure.durable_functions as df
 import azure.functions as func
 
 app = df.DFApp(http_auth_level=func.AuthLevel.ANONYMOUS)
 EVENT = "ApprovalEvent"
+
+
+class Decision(TypedDict):
+    """What was asked, and the answer's body."""
+
+    what: str
+    answer: dict[str, bool]
 
 
 @app.route(route="requests", methods=["POST"])
@@ -43,7 +51,12 @@ def ask_for_approval(context: df.DurableOrchestrationContext) -> Generator[Any, 
     if winner is time_limit:
         return (yield context.call_activity("escalate", order["what"]))
     time_limit.cancel()
-    decision = {"what": order["what"], "answer": answer.result}
+    # The SDK's client wraps what it raises into JSON text; whoever posts to the link does not.
+    said = answer.result
+    decision = {
+        "what": order["what"],
+        "answer": json.loads(said) if isinstance(said, str) else said,
+    }
     return (yield context.call_activity("process_answer", decision))
 
 
@@ -54,7 +67,7 @@ def send_request(what: str) -> str:
 
 
 @app.activity_trigger(input_name="decision")
-def process_answer(decision: dict[str, Any]) -> str:
+def process_answer(decision: Decision) -> str:
     """Do what the person decided."""
     verb = "approved" if decision["answer"]["approved"] else "rejected"
     return f"{decision['what']} was {verb}"

@@ -61,7 +61,6 @@ def test_a_durable_name_stands_before_the_functions_own() -> None:
     [
         (indexed("f"), "function 'f' has 0 triggers"),
         (indexed("f", {"type": "blobTrigger", "name": "b"}), "the trigger 'blobTrigger'"),
-        (indexed("f", {"type": "entityTrigger", "name": "c"}), "the trigger 'entityTrigger'"),
         (
             indexed("f", HTTP, {"type": "queue", "name": "out"}),
             "the binding 'queue' of 'out' is not offered here",

@@ -1,0 +1,120 @@
+"""Every sample app, unchanged, driven over HTTP as its documentation says."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+
+from localcloud.tests.samples.conftest import Started, ended, eventually
+
+Samples = Callable[..., Started]
+
+
+def test_function_chaining(sample: Samples) -> None:
+    chaining = sample("function_chaining")
+
+    cities = chaining.http.post("/api/orchestrators/greet_cities")
+    assert cities.status_code == 202
+    assert ended(cities.json())["output"] == ["Hello Tokyo!", "Hello Seattle!", "Hello London!"]
+
+    article = chaining.http.post("/api/orchestrators/publish_article", json=" on durability ")
+    status = ended(article.json())
+    assert status["output"] == f"On Durability\n-- {status['instanceId']}"
+
+
+def test_fan_out_fan_in(sample: Samples, tmp_path: Path) -> None:
+    source, backup = tmp_path / "source", tmp_path / "backup"
+    (source / "deep").mkdir(parents=True)
+    for number in range(20):
+        (source / "deep" / f"{number}.txt").write_text("x" * number)
+    fan = sample("fan_out_fan_in", BACKUP_FOLDER=str(backup))
+
+    status = ended(fan.http.post("/api/backups", json={"folder": str(source)}).json())
+
+    assert status["output"] == {"files": 20, "bytes": 190}
+    copied = backup / status["instanceId"] / "deep"
+    assert sorted(path.name for path in copied.iterdir()) == sorted(
+        f"{number}.txt" for number in range(20)
+    )
+
+
+def test_async_http_api_tells_where_to_ask_and_how_it_goes(sample: Samples) -> None:
+    reports = sample("async_http_api")
+    order = {"chapters": ["Beginning", "Middle", "End"], "pause_s": 0.3}
+
+    accepted = reports.http.post("/api/reports", json=order)
+
+    assert accepted.status_code == 202
+    assert int(accepted.headers["retry-after"]) > 0
+    place = accepted.headers["location"]
+    assert place == accepted.json()["statusQueryGetUri"]
+    eventually(lambda: httpx.get(place).json()["customStatus"] == "1 of 3 chapters")
+    running = httpx.get(place)
+    assert running.status_code == 202
+    assert running.json()["runtimeStatus"] == "Running"
+    report = ended(accepted.json())
+    assert report["output"].splitlines()[2] == "End: all is well."
+    progress = reports.http.get(f"/api/reports/{report['instanceId']}")
+    assert progress.text == "Completed: 3 of 3 chapters"
+    assert reports.http.get("/api/reports/unheard-of").status_code == 404
+
+
+def test_async_http_api_answers_at_once_when_the_work_is_short(sample: Samples) -> None:
+    reports = sample("async_http_api")
+
+    short = reports.http.post("/api/reports/now", json={"chapters": ["All"]})
+    long = reports.http.post(
+        "/api/reports/now?timeout=0.5", json={"chapters": ["All"], "pause_s": 30}
+    )
+
+    assert (short.status_code, short.text) == (200, "All: all is well.")
+    assert long.status_code == 202
+    assert "statusQueryGetUri" in long.json()
+
+
+def test_monitor_ends_when_the_job_is_done(sample: Samples) -> None:
+    monitor = sample("monitor")
+    watched = monitor.http.post(
+        "/api/monitors", json={"job": "nightly", "interval_s": 0.2, "within_s": 60}
+    ).json()
+    eventually(lambda: httpx.get(watched["statusQueryGetUri"]).json()["runtimeStatus"] == "Running")
+
+    monitor.http.put("/api/jobs/nightly", content="completed")
+
+    outcome = ended(watched)["output"]
+    assert outcome["outcome"] == "completed"
+    assert outcome["looked"] >= 1
+
+
+def test_monitor_tells_somebody_when_it_takes_too_long(sample: Samples) -> None:
+    monitor = sample("monitor")
+    order = {"job": "endless", "interval_s": 0.2, "within_s": 0.6}
+
+    outcome = ended(monitor.http.post("/api/monitors", json=order).json())["output"]
+
+    assert outcome["outcome"] == "endless is late"
+    assert 2 <= outcome["looked"] <= 4
+
+
+def test_human_interaction_through_the_app_and_through_the_link(sample: Samples) -> None:
+    approvals = sample("human_interaction")
+    holiday, car = (
+        approvals.http.post("/api/requests", json={"what": what, "within_s": 60}).json()
+        for what in ("holiday", "car")
+    )
+
+    said = approvals.http.post(f"/api/requests/{holiday['id']}/answer", json={"approved": True})
+    url = car["sendEventPostUri"].replace("{eventName}", "ApprovalEvent")
+    raised = httpx.post(url, json={"approved": False})
+
+    assert (said.status_code, raised.status_code) == (202, 202)
+    assert ended(holiday)["output"] == "holiday was approved"
+    assert ended(car)["output"] == "car was rejected"
+
+
+def test_human_interaction_escalates_when_nobody_answers(sample: Samples) -> None:
+    approvals = sample("human_interaction")
+
+    asked = approvals.http.post("/api/requests", json={"what": "raise", "within_s": 0.5})
+
+    assert ended(asked.json())["output"] == "raise was escalated"
