@@ -10,8 +10,9 @@ from typing import Any
 
 import click
 
-from bench import imports, machine, raw_sql
+from bench import imports, machine
 from bench.confirmed import confirmed
+from bench.placing import placing
 from bench.report import show
 from bench.target import Target, prepared
 from localcloud.cloud import LocalCloud
@@ -34,25 +35,6 @@ async def reads(target: Target, seconds: float) -> dict[str, Any]:
             ("product_search", target.search_products),
             ("order_get", target.get_order),
         )
-    }
-
-
-async def placing(target: Target, cloud: LocalCloud, seconds: float) -> dict[str, Any]:
-    """Orders placed per second with 8 and 32 clients, and the same rows as plain SQL."""
-    eight = await target.loop(target.place_order, clients=8, seconds=seconds)
-    many = await target.loop(target.place_order, clients=32, seconds=seconds)
-    floor = await raw_sql.measure(
-        cloud.database_url("platform"),
-        target.person.id,
-        target.product_ids[0],
-        clients=8,
-        seconds=seconds,
-    )
-    return {
-        "order_place_8": eight.as_json(),
-        "order_place_32": many.as_json(),
-        "raw_sql_8": floor.as_json(),
-        "order_place_to_raw_sql": round(eight.per_second / floor.per_second, 3),
     }
 
 

@@ -6,7 +6,9 @@ from typing import Any
 
 import psycopg
 
-from bench.load import percentile
+from bench import cpu
+from bench.cpu import Meter
+from bench.load import closed_loop, percentile
 from bench.target import Target
 from localcloud.cloud import LocalCloud
 
@@ -34,9 +36,14 @@ async def confirmed(target: Target, cloud: LocalCloud, seconds: float) -> dict[s
     url = cloud.database_url("platform")
     async with await psycopg.AsyncConnection.connect(url, autocommit=True) as db:
         began = await _now(db)
-        await target.loop(target.place_order, clients=8, seconds=seconds)
+        await closed_loop(target.place_order, clients=1, seconds=1.0)
+        await _settle(db, began)
+        began = await _now(db)
+        meter = Meter(cpu.processes(cloud))
+        await closed_loop(target.place_order, clients=8, seconds=seconds)
         await _settle(db, began)
         saturated = await _times(db, began)
+        used = meter.ms_per(len(saturated))
         rate = len(saturated) / (saturated[-1][1] - saturated[0][0])
 
         began = await _now(db)
@@ -46,6 +53,7 @@ async def confirmed(target: Target, cloud: LocalCloud, seconds: float) -> dict[s
     return {
         "per_second": round(rate, 1),
         "count": len(saturated),
+        "cpu_ms": used,
         "at_saturation": _latencies(saturated),
         "at_half": {"per_second": round(rate / 2, 1)} | _latencies(relaxed),
     }

@@ -37,9 +37,13 @@ def show(report: dict[str, Any]) -> None:
             f"{title}: {rate:.1f} per second, placement to confirmed"
             f" p50 {row['p50_ms']:.0f} ms, p95 {row['p95_ms']:.0f} ms, p99 {row['p99_ms']:.0f} ms"
         )
+    for name in ("order_place_8", "floor_statements_8", "floor_as_one_8", "confirmed"):
+        used = ", ".join(f"{part} {ms:.2f}" for part, ms in results[name]["cpu_ms"].items())
+        out.print(f"CPU ms per order, {name.replace('_', ' ')}: {used}")
     out.print(
-        f"placing is {results['order_place_to_raw_sql']:.2f} of the same rows as plain SQL"
-        " (8 clients each)"
+        f"placing is {results['order_place_to_floor']:.2f} of FastAPI a statement at a time,"
+        f" {results['order_place_to_floor_as_one']:.2f} of FastAPI with one statement,"
+        f" {results['order_place_to_raw_sql']:.2f} of the same rows as plain SQL (8 clients each)"
     )
     cold, cloud = report["import_function_app"], report["local_cloud"]
     out.print(

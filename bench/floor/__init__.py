@@ -1,0 +1,1 @@
+"""The floor: what a hand-written service without a platform takes to place the same order."""
