@@ -35,6 +35,8 @@ from blueprints.payments.service import PaymentService
 from blueprints.products import activities as product_activities
 from blueprints.products import routes as product_routes
 from blueprints.products import triggers as product_triggers
+from blueprints.products.browsing import Browsing
+from blueprints.products.editing import Editing
 from blueprints.products.gateway import ErpGateway
 from blueprints.products.service import ProductService
 from blueprints.products.stock import StockService
@@ -104,6 +106,8 @@ provider = ShippingGateway(
 book = OrderBook(database)
 customers = CustomerService(database)
 products = ProductService(database, cache)
+browsing = Browsing(reads)
+editing = Editing(database, cache)
 stock = StockService(database, book, ttl_s=settings.reservation_ttl_s)
 sync = SyncService(database, erp, cache)
 payments = PaymentService(database)
@@ -144,7 +148,7 @@ for blueprint in (
     order_routes.blueprint(api, placing, orders, cancelling, timeline),
     order_triggers.blueprint(control, inbox),
     order_activities.blueprint(fulfilment, shipping),
-    product_routes.blueprint(api, products, sync),
+    product_routes.blueprint(api, products, browsing, editing, sync),
     product_triggers.blueprint(stock, sync),
     product_activities.blueprint(stock, sync),
     customer_routes.blueprint(api, customers),

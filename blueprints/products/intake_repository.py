@@ -7,11 +7,13 @@ from uuid import UUID
 from psycopg.rows import scalar_row
 from uuid_utils.compat import uuid7
 
+from blueprints.products import drift_repository
 from blueprints.products.models import ErpPage, ErpProduct
 from shared.db import Transaction
 
-# Rows that say nothing new are left alone: no version, no write. The ids of changed rows come back,
-# so that caches forget them.
+# Rows that say nothing new are left alone: no version, no write. So are products of our own that
+# have an article number of the ERP, and pinned texts. The ids of changed rows come back, so that
+# caches forget them.
 MASTER_DATA = """
     WITH incoming AS (
         SELECT
@@ -47,30 +49,40 @@ MASTER_DATA = """
         ON CONFLICT (run_id, sku) DO NOTHING
     )
     INSERT INTO products.products AS p (
-        id, sku, name, description, category_code, net_price, currency, tax_class, weight_g, active
+        id, sku, name, description, category_code, net_price, currency, tax_class, weight_g,
+        active, listed
     )
     SELECT
-        id, sku, name, description, category_code, net_price, currency, tax_class, weight_g, active
+        id, sku, name, description, category_code, net_price, currency, tax_class, weight_g,
+        active, active
     FROM incoming
     ORDER BY sku
     ON CONFLICT (sku) DO UPDATE
-        SET name = excluded.name,
-            description = excluded.description,
+        SET name = CASE WHEN 'name' = ANY (p.pinned) THEN p.name ELSE excluded.name END,
+            description = CASE
+                WHEN 'description' = ANY (p.pinned) THEN p.description
+                ELSE excluded.description
+            END,
             category_code = excluded.category_code,
             net_price = excluded.net_price,
             currency = excluded.currency,
             tax_class = excluded.tax_class,
             weight_g = excluded.weight_g,
-            active = excluded.active,
+            listed = excluded.listed,
+            active = excluded.listed AND NOT p.withheld,
             version = p.version + 1,
             updated_at = now()
-        WHERE (
-            p.name, p.description, p.category_code, p.net_price, p.currency, p.tax_class,
-            p.weight_g, p.active
-        ) IS DISTINCT FROM (
-            excluded.name, excluded.description, excluded.category_code, excluded.net_price,
-            excluded.currency, excluded.tax_class, excluded.weight_g, excluded.active
-        )
+        WHERE p.origin = 'erp'
+            AND (
+                (
+                    p.category_code, p.net_price, p.currency, p.tax_class, p.weight_g, p.listed
+                ) IS DISTINCT FROM (
+                    excluded.category_code, excluded.net_price, excluded.currency,
+                    excluded.tax_class, excluded.weight_g, excluded.listed
+                )
+                OR (p.name <> excluded.name AND 'name' <> ALL (p.pinned))
+                OR (p.description <> excluded.description AND 'description' <> ALL (p.pinned))
+            )
     RETURNING p.id, p.version = 1 AS created
 """
 
@@ -82,7 +94,8 @@ LOCKED = """
     FROM products.inventory AS i
     JOIN products.products AS p ON p.id = i.product_id
     JOIN unnest(%(sku)s::text[], %(on_hand)s::bigint[]) AS t (sku, on_hand) ON t.sku = p.sku
-    WHERE i.erp_on_hand IS DISTINCT FROM t.on_hand
+    WHERE p.origin = 'erp'
+        AND i.erp_on_hand IS DISTINCT FROM t.on_hand
     ORDER BY i.product_id
     FOR NO KEY UPDATE OF i
 """
@@ -96,6 +109,7 @@ COUNTED = """
         FROM unnest(%(sku)s::text[], %(on_hand)s::bigint[]) AS t (sku, on_hand)
         JOIN products.products AS p ON p.sku = t.sku
         LEFT JOIN products.inventory AS i ON i.product_id = p.id
+        WHERE p.origin = 'erp'
     ),
     counted AS (
         INSERT INTO products.inventory AS i (product_id, on_hand, erp_on_hand)
@@ -167,9 +181,11 @@ SUMMED = """
 async def take_in(tx: Transaction, run_id: UUID, number: int, page: ErpPage) -> list[UUID]:
     """Take over the page and account for it; returns the ids of products that were new or changed.
 
-    Taking the same page in again changes nothing, nor does it count twice.
+    What differs is noted first. Taking the same page in again changes nothing, nor does it count
+    twice.
     """
     parameters = _columns(page.products) | {"run_id": run_id, "rejected": list(page.rejected)}
+    await drift_repository.compare(tx, parameters)
     async with tx.cursor() as cursor:
         written = await (await cursor.execute(MASTER_DATA, parameters)).fetchall()
         await cursor.execute(LOCKED, parameters)
@@ -199,9 +215,11 @@ def _columns(products: Sequence[ErpProduct]) -> dict[str, list[Any]]:
 DEACTIVATED = """
     UPDATE products.products AS p
     SET active = false,
+        listed = false,
         version = p.version + 1,
         updated_at = now()
-    WHERE p.active
+    WHERE p.listed
+        AND p.origin = 'erp'
         AND NOT EXISTS (
             SELECT
             FROM products.erp_sync_seen AS s
@@ -213,6 +231,6 @@ DEACTIVATED = """
 
 
 async def deactivate_unseen(tx: Transaction, run_id: UUID) -> list[UUID]:
-    """Take products off sale that the run has not met; returns their ids."""
+    """Take the ERP's products off sale that the run has not met; returns their ids."""
     async with tx.cursor(row_factory=scalar_row) as cursor:
         return await (await cursor.execute(DEACTIVATED, {"run_id": run_id})).fetchall()

@@ -8,22 +8,31 @@ from typing import Any
 import azure.durable_functions as df
 import azure.functions as func
 
+from blueprints.products.browsing import Browsing
+from blueprints.products.editing import Editing
 from blueprints.products.models import (
     Category,
+    CreateProduct,
+    ErpOwnedField,
     ListQuery,
+    NothingToPin,
     Product,
-    ProductSummary,
+    ProductPage,
     SearchQuery,
+    SkuTaken,
+    SyncReport,
     SyncRun,
+    UnknownCategory,
+    UpdateProduct,
 )
 from blueprints.products.service import ProductService
 from blueprints.products.sync import Orchestrations, SyncService
 from shared.auth import ADMIN, EMPLOYEES, ORDER_MANAGER, access
-from shared.http import Api, Call, Page, Reply, etag_of
-from shared.problem import InvalidCursor, NotFound
+from shared.http import Api, Call, Page, Reply, etag_of, version_of
+from shared.problem import EtagMismatch, IdempotencyKeyReused, InvalidCursor, NotFound
 
 READERS = access(clients="products.read", employees=EMPLOYEES)
-SYNCERS = access(employees=(ORDER_MANAGER, ADMIN))
+EDITORS = access(employees=(ORDER_MANAGER, ADMIN))
 
 _orchestrations: ContextVar[Orchestrations] = ContextVar("orchestrations")
 
@@ -38,29 +47,32 @@ def _reached_through(client: Orchestrations) -> Iterator[None]:
         _orchestrations.reset(token)
 
 
-def blueprint(api: Api, products: ProductService, sync: SyncService) -> df.Blueprint:
+def blueprint(
+    api: Api, products: ProductService, browsing: Browsing, editing: Editing, sync: SyncService
+) -> df.Blueprint:
     """The HTTP functions of the catalogue."""
     bp = df.Blueprint(http_auth_level=func.AuthLevel.ANONYMOUS)
 
     @bp.route(route="v1/products", methods=["GET"])
-    @api.operation(
-        access=READERS, query=ListQuery, returns=Page[ProductSummary], raises=(InvalidCursor,)
-    )
-    async def list_products(call: Call[None, ListQuery]) -> Page[ProductSummary]:
-        """List products on sale by name, of all categories or of one."""
-        return await products.list(call.query)
+    @api.operation(access=READERS, query=ListQuery, returns=ProductPage, raises=(InvalidCursor,))
+    async def list_products(call: Call[None, ListQuery]) -> ProductPage:
+        """List products on sale, by category, price and stock, sorted.
+
+        `sort` is `name`, `price`, `-price` or `newest`. A cursor continues the order that it came
+        with. `facets=true` counts categories, bands of prices and stock.
+        """
+        return await browsing.list(call.caller, call.query)
 
     @bp.route(route="v1/products/search", methods=["GET"])
-    @api.operation(
-        access=READERS, query=SearchQuery, returns=Page[ProductSummary], raises=(InvalidCursor,)
-    )
-    async def search_products(call: Call[None, SearchQuery]) -> Page[ProductSummary]:
+    @api.operation(access=READERS, query=SearchQuery, returns=ProductPage, raises=(InvalidCursor,))
+    async def search_products(call: Call[None, SearchQuery]) -> ProductPage:
         """Search products on sale, best match first.
 
         Words are found in any form, article numbers as written; "a phrase", `or` and -exclusion
-        work as in web search engines.
+        work as in web search engines. If no product has the words, those come that are named most
+        like them, and `similar` is true. Filters and facets are those of the list.
         """
-        return await products.search(call.query)
+        return await browsing.search(call.caller, call.query)
 
     @bp.route(route="v1/products/categories", methods=["GET"])
     @api.operation(access=READERS, returns=Page[Category])
@@ -78,7 +90,48 @@ def blueprint(api: Api, products: ProductService, sync: SyncService) -> df.Bluep
         product = await products.get(call.uuid("product_id"))
         return Reply(product, etag=etag_of(product.version))
 
-    @api.operation(access=SYNCERS, returns=SyncRun, status=202)
+    @bp.route(route="v1/products", methods=["POST"])
+    @api.operation(
+        access=EDITORS,
+        body=CreateProduct,
+        returns=Product,
+        status=201,
+        idempotency_key=True,
+        raises=(SkuTaken, UnknownCategory, IdempotencyKeyReused),
+    )
+    async def create_product(call: Call[CreateProduct, None]) -> Reply[Product]:
+        """Make a product of our own, which the ERP does not know."""
+        product = await editing.create(call.caller, call.body, call.idempotency)
+        location = f"/api/v1/products/{product.id}"
+        return Reply(product, etag=etag_of(product.version), location=location)
+
+    @bp.route(route="v1/products/{product_id:guid}", methods=["PUT"])
+    @api.operation(
+        access=EDITORS,
+        body=UpdateProduct,
+        returns=Product,
+        if_match=True,
+        raises=(NotFound, EtagMismatch, UnknownCategory, ErpOwnedField, NothingToPin),
+    )
+    async def update_product(call: Call[UpdateProduct, None]) -> Reply[Product]:
+        """Replace what is known of a product.
+
+        Of a product of the ERP only its texts and whether it is on sale may change; a text that is
+        changed is pinned, and the sync leaves it alone until it is pinned no more.
+        """
+        product = await editing.update(
+            call.caller, call.uuid("product_id"), version_of(call.if_match), call.body
+        )
+        return Reply(product, etag=etag_of(product.version))
+
+    _add_sync(bp, api, sync)
+    return bp
+
+
+def _add_sync(bp: df.Blueprint, api: Api, sync: SyncService) -> None:
+    """The functions of the ERP sync."""
+
+    @api.operation(access=EDITORS, returns=SyncRun, status=202)
     async def start_erp_sync(call: Call[None, None]) -> Reply[SyncRun]:  # noqa: ARG001
         """Take the catalogue and the stock over from the ERP.
 
@@ -95,15 +148,13 @@ def blueprint(api: Api, products: ProductService, sync: SyncService) -> df.Bluep
             return await start_erp_sync(req)
 
     @bp.route(route="v1/products/erp-sync", methods=["GET"])
-    @api.operation(access=SYNCERS, returns=Page[SyncRun])
+    @api.operation(access=EDITORS, returns=Page[SyncRun])
     async def list_erp_syncs(call: Call[None, None]) -> Page[SyncRun]:  # noqa: ARG001
-        """List the last runs of the ERP sync, newest first."""
+        """List the last runs of the ERP sync, newest first, with how much differed in each."""
         return await sync.latest()
 
     @bp.route(route="v1/products/erp-sync/{run_id:guid}", methods=["GET"])
-    @api.operation(access=SYNCERS, returns=SyncRun, raises=(NotFound,))
-    async def get_erp_sync(call: Call[None, None]) -> SyncRun:
-        """Get a run of the ERP sync."""
+    @api.operation(access=EDITORS, returns=SyncReport, raises=(NotFound,))
+    async def get_erp_sync(call: Call[None, None]) -> SyncReport:
+        """Get a run of the ERP sync with what differed: prices, stock, products that are gone."""
         return await sync.get(call.uuid("run_id"))
-
-    return bp

@@ -1,4 +1,4 @@
-"""What anyone may ask of the catalogue: list, look up, search, categories, offers."""
+"""What anyone may ask of the catalogue by name: one product, the categories, offers."""
 
 import time
 from collections.abc import Callable, Collection, Mapping
@@ -10,15 +10,12 @@ from pydantic import BaseModel, ValidationError
 from blueprints.products import repository
 from blueprints.products.models import (
     Category,
-    ListQuery,
     Offer,
     Product,
-    ProductSummary,
-    SearchQuery,
     cache_key,
 )
 from shared.db import Database, Pending, Transaction
-from shared.http import Page, decode_cursor, encode_cursor
+from shared.http import Page
 from shared.problem import NotFound
 
 PRODUCT_TTL_S = 3600
@@ -50,35 +47,6 @@ class ProductService:
         self, database: Database, cache: Cache, *, clock: Callable[[], float] = time.time
     ) -> None:
         self._database, self._cache, self._clock = database, cache, clock
-
-    async def list(self, query: ListQuery) -> Page[ProductSummary]:
-        """Products on sale by name, of one category or of all."""
-        after = repository.FIRST
-        if query.cursor is not None:
-            name, product_id = decode_cursor(query.cursor, "name", id=UUID)
-            after = (name, product_id)
-        async with self._database.reading() as tx:
-            found = await repository.on_sale(
-                tx, category=query.category, after=after, limit=query.limit + 1
-            )
-        items, more = found[: query.limit], len(found) > query.limit
-        cursor = encode_cursor(name=items[-1].name, id=items[-1].id) if more else None
-        return Page[ProductSummary](items=items, next_cursor=cursor)
-
-    async def search(self, query: SearchQuery) -> Page[ProductSummary]:
-        """Products on sale that match the words, best match first."""
-        after = repository.MOST_RELEVANT
-        if query.cursor is not None:
-            rank, product_id = decode_cursor(query.cursor, rank=_rank, id=UUID)
-            after = (rank, product_id)
-        async with self._database.reading() as tx:
-            found = await repository.matching(tx, query.q, after=after, limit=query.limit + 1)
-        matches, more = found[: query.limit], len(found) > query.limit
-        cursor = None
-        if more:
-            last = matches[-1]
-            cursor = encode_cursor(rank=last.rank, id=last.product.id)
-        return Page[ProductSummary](items=[match.product for match in matches], next_cursor=cursor)
 
     async def categories(self) -> Page[Category]:
         """Categories with products on sale, by name, all on one page."""
@@ -136,10 +104,3 @@ def _entry(text: str | None) -> _Entry | None:
         return _Entry.model_validate_json(text)
     except ValidationError:
         return None
-
-
-def _rank(text: str) -> int:
-    rank = int(text)
-    if not 0 <= rank <= repository.MOST_RELEVANT[0]:
-        raise ValueError("no rank is that high or low")
-    return rank

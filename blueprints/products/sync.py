@@ -1,10 +1,18 @@
 """The ERP sync: one run at a time, page by page, each page all or nothing."""
 
+from itertools import groupby
 from typing import Any, Protocol
 from uuid import UUID
 
-from blueprints.products import intake_repository, sync_repository
-from blueprints.products.models import ErpPage, Starter, StepResult, SyncRun, cache_key
+from blueprints.products import drift_repository, intake_repository, sync_repository
+from blueprints.products.models import (
+    ErpPage,
+    Starter,
+    StepResult,
+    SyncReport,
+    SyncRun,
+    cache_key,
+)
 from shared import telemetry
 from shared.db import Database
 from shared.http import Page
@@ -78,18 +86,30 @@ class SyncService:
                 return run
 
     async def latest(self) -> Page[SyncRun]:
-        """The last runs, newest first, on one page."""
+        """The last runs, newest first, on one page, with how much differed in each."""
         async with self._database.reading() as tx:
             runs = await sync_repository.latest(tx, limit=LATEST_RUNS)
-        return Page[SyncRun](items=runs, next_cursor=None)
+            drifted = await drift_repository.counts(tx, [run.id for run in runs])
+        items = [run.model_copy(update={"drifted": drifted.get(run.id, {})}) for run in runs]
+        return Page[SyncRun](items=items, next_cursor=None)
 
-    async def get(self, run_id: UUID) -> SyncRun:
-        """The run. Raises NotFound."""
+    async def get(self, run_id: UUID) -> SyncReport:
+        """The run with what it found to differ. Raises NotFound."""
         async with self._database.reading() as tx:
             run = await sync_repository.run(tx, run_id)
+            drifts = await drift_repository.of_run(tx, run_id)
         if run is None:
             raise NotFound("there is no such run")
-        return run
+        by_kind = {
+            kind: list(found) for kind, found in groupby(drifts, key=lambda drift: drift.kind)
+        }
+        shown = {kind: found[: drift_repository.SHOWN] for kind, found in by_kind.items()}
+        return SyncReport(
+            **run.model_dump(exclude={"drifted"}),
+            drifted={kind: len(found) for kind, found in shown.items()},
+            drifts=[drift for found in shown.values() for drift in found],
+            more=[kind for kind, found in by_kind.items() if found != shown[kind]],
+        )
 
     async def pull(self, run_id: UUID, number: int) -> bool:
         """Take page `number` of the ERP over; whether there are more. False if the run has ended.
@@ -123,6 +143,7 @@ class SyncService:
                 await sync_repository.fail(tx, run_id, "the ERP lists no products")
                 return {"refused": "empty_catalogue"}
             gone = await intake_repository.deactivate_unseen(tx, run_id)
+            await drift_repository.conclude(tx, run_id, gone=gone)
             await sync_repository.succeed(tx, run_id, deactivated=len(gone))
         await self._forget(gone)
         log.info("ERP sync succeeded run_id=%s deactivated=%d", run_id, len(gone))

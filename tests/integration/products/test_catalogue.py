@@ -1,25 +1,18 @@
-"""Listing, searching, reading and quoting the catalogue, in a real PostgreSQL."""
+"""Reading and quoting the catalogue, in a real PostgreSQL."""
 
 from uuid import UUID
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from uuid_utils.compat import uuid7
 
 from blueprints.products.models import (
-    ListQuery,
     Offer,
-    ProductSummary,
-    SearchQuery,
     cache_key,
 )
 from blueprints.products.service import ProductService
-from blueprints.products.stock import StockService
 from shared.db import Database
-from shared.http import encode_cursor
-from shared.problem import InvalidCursor, NotFound
-from tests.integration.products.warehouse import Orders, Warehouse
+from shared.problem import NotFound
+from tests.integration.products.warehouse import Warehouse
 
 TAX_CLASSES = ("standard", "reduced", "zero")
 
@@ -72,63 +65,6 @@ async def products(database: Database, memory: Memory, clock: Clock) -> ProductS
     return ProductService(database, memory, clock=clock)
 
 
-async def every_page(products: ProductService, query: ListQuery) -> list[list[ProductSummary]]:
-    pages = []
-    cursor: str | None = None
-    while True:
-        page = await products.list(query.model_copy(update={"cursor": cursor}))
-        pages.append(page.items)
-        cursor = page.next_cursor
-        if cursor is None:
-            return pages
-
-
-async def every_match(products: ProductService, words: str, limit: int) -> list[ProductSummary]:
-    found: list[ProductSummary] = []
-    cursor: str | None = None
-    while True:
-        page = await products.search(SearchQuery(q=words, limit=limit, cursor=cursor))
-        found += page.items
-        cursor = page.next_cursor
-        if cursor is None:
-            return found
-
-
-async def test_paging_visits_every_product_on_sale_once_by_name(
-    products: ProductService, warehouse: Warehouse
-) -> None:
-    names = ["Kettle", "Cup", "Kettle", "Ärmel", "Zither", "kettle", "Cup"]
-    made = {await warehouse.product(1, name=name): name for name in names}
-    await warehouse.product(1, name="Dish", active=False)
-
-    pages = await every_page(products, ListQuery(limit=2))
-
-    assert [len(page) for page in pages] == [2, 2, 2, 1]
-    seen = [(product.name, product.id) for page in pages for product in page]
-    assert seen == sorted((name, product_id) for product_id, name in made.items())
-
-
-async def test_a_full_last_page_has_no_cursor(
-    products: ProductService, warehouse: Warehouse
-) -> None:
-    for _ in range(4):
-        await warehouse.product(1)
-
-    assert [len(page) for page in await every_page(products, ListQuery(limit=2))] == [2, 2]
-
-
-async def test_a_category_lists_its_own_products_only(
-    products: ProductService, warehouse: Warehouse
-) -> None:
-    tea = [await warehouse.product(1, category="tea") for _ in range(3)]
-    await warehouse.product(1, category="kitchen")
-
-    pages = await every_page(products, ListQuery(category="tea", limit=2))
-
-    assert [product.id for page in pages for product in page] == tea
-    assert (await products.list(ListQuery(category="nothing"))).items == []
-
-
 async def test_categories_are_those_with_products_on_sale(
     products: ProductService, warehouse: Warehouse
 ) -> None:
@@ -145,95 +81,13 @@ async def test_categories_are_those_with_products_on_sale(
     assert page.next_cursor is None
 
 
-@pytest.mark.parametrize(
-    ("words", "found"),
-    [
-        ("bottle", ["Steel bottles"]),
-        ("bottles", ["Steel bottles"]),
-        ("STEEL", ["Steel bottles", "Kettle"]),
-        ("insulated", ["Steel bottles"]),
-        ('"steel bottle"', ["Steel bottles"]),
-        ("steel -kettle", ["Steel bottles"]),
-        ("kettle or poster", ["Kettle", "The Who poster"]),
-        ("the who", ["The Who poster"]),
-        ("SKU-77-B", ["Kettle"]),
-        ("sku-77-b", ["Kettle"]),
-        ("nothing", []),
-        ("!!! & | <-> ''", []),
-        ("' OR 1=1 --", []),
-    ],
-)
-async def test_search_finds_words_in_any_form_and_article_numbers(
-    products: ProductService, warehouse: Warehouse, words: str, found: list[str]
-) -> None:
-    await warehouse.product(1, name="Steel bottles", description="Keeps drinks warm, insulates")
-    await warehouse.product(1, name="Kettle", description="Of steel", sku="SKU-77-B")
-    await warehouse.product(1, name="The Who poster")
-    await warehouse.product(1, name="Steel bottle, withdrawn", active=False)
-
-    assert [product.name for product in await every_match(products, words, 10)] == found
-
-
-async def test_search_pages_visit_every_match_once_best_first(
-    products: ProductService, warehouse: Warehouse
-) -> None:
-    weak = {await warehouse.product(1, name=f"Cup {i}", description="for tea") for i in range(5)}
-    strong = {await warehouse.product(1, name=f"Tea {i}") for i in range(4)}
-
-    found = [product.id for product in await every_match(products, "tea", 2)]
-
-    assert (set(found[:4]), set(found[4:])) == (strong, weak)
-    assert len(found) == 9
-
-
-@settings(max_examples=80, deadline=None)
-@given(words=st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=1, max_size=60))
-async def test_no_search_text_is_an_error(database: Database, words: str) -> None:
-    products = ProductService(database, Memory())
-    if words.strip():
-        page = await products.search(SearchQuery(q=words))
-        assert page.next_cursor is None
-
-
-@pytest.mark.parametrize(
-    "cursor",
-    [
-        "nonsense",
-        encode_cursor(name="Kettle", id="7"),
-        encode_cursor(rank=7, id=uuid7()),
-        encode_cursor(name="Kettle", id=uuid7())[:-4],
-    ],
-    ids=["nonsense", "an id that is none", "of another list", "cut off"],
-)
-async def test_a_cursor_that_the_list_did_not_give_out_is_refused(
-    products: ProductService, cursor: str
-) -> None:
-    with pytest.raises(InvalidCursor):
-        await products.list(ListQuery(cursor=cursor))
-
-
-@pytest.mark.parametrize("rank", ["x", "-1", str(2**31), "1.5", "nan"])
-async def test_a_rank_that_no_match_has_is_refused(products: ProductService, rank: str) -> None:
-    with pytest.raises(InvalidCursor):
-        await products.search(SearchQuery(q="tea", cursor=encode_cursor(rank=rank, id=uuid7())))
-
-
 async def test_what_is_available_is_never_below_zero(
-    products: ProductService,
-    warehouse: Warehouse,
-    stock: StockService,
-    orders: Orders,
-    database: Database,
+    products: ProductService, warehouse: Warehouse, database: Database
 ) -> None:
     kettle = await warehouse.product(5)
-    await stock.reserve(orders.place((kettle, 4)))
-    assert (await products.list(ListQuery())).items[0].available == 1
-
     async with database.transaction() as tx:
-        await tx.execute("UPDATE products.inventory SET on_hand = 2")
+        await tx.execute("UPDATE products.inventory SET reserved = 7")
 
-    assert (await products.list(ListQuery())).items[0].available == 0
-    assert (await products.search(SearchQuery(q="kettle"))).items[0].available == 0
     assert (await products.get(kettle)).available == 0
 
 

@@ -9,17 +9,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from uuid import UUID
 
 import httpx
 import pytest
 
+from blueprints.products.browsing import Browsing
 from blueprints.products.gateway import ErpGateway
 from blueprints.products.models import ListQuery, SyncRun
 from blueprints.products.service import ProductService
 from blueprints.products.sync import SyncService
+from shared.auth import ADMIN, Caller
 from shared.cache import Cache
 from shared.db import Database
 from shared.problem import PartnerUnavailable
+from shared.replica import ReadSide
 
 ROOT = Path(__file__).parents[3]
 NOWHERE = "redis://127.0.0.1:1/0"
@@ -117,7 +121,9 @@ async def test_the_whole_assortment_comes_in_and_a_second_run_changes_nothing(
     assert (second.seen, second.created, second.changed, second.stock_changed) == (1000, 0, 0, 0)
     products = ProductService(database, Cache(NOWHERE))
     assert len((await products.categories()).items) == 12
-    page = await products.list(ListQuery(limit=100))
+    browsing = Browsing(ReadSide(database))
+    reader = Caller("employee", UUID(int=1), roles=frozenset({ADMIN}))
+    page = await browsing.list(reader, ListQuery(limit=100))
     assert len(page.items) == 100
 
 

@@ -110,7 +110,8 @@ async def sync(database: Database, erp: Erp, cache: Cache) -> SyncService:
         await tx.execute(
             """
             TRUNCATE
-                products.erp_sync_seen, products.erp_sync_pages, products.erp_sync_runs,
+                products.erp_sync_drifts, products.erp_sync_seen, products.erp_sync_pages,
+                products.erp_sync_runs,
                 products.stock_movements, products.reservations, products.inventory,
                 products.products, products.product_categories
             """

@@ -13,14 +13,18 @@ import pytest
 from blueprints.products import activities, routes, triggers
 from blueprints.products.models import (
     Category,
+    CreateProduct,
     ListQuery,
     Product,
-    ProductSummary,
+    ProductPage,
     SearchQuery,
+    SyncReport,
     SyncRun,
+    UpdateProduct,
 )
 from shared.auth import Caller
 from shared.http import Api, Page
+from shared.idempotency import IdempotencyKey
 
 KETTLE = UUID("0195a0a0-0000-7000-8000-000000000001")
 RUN = UUID("0195a0a0-0000-7000-8000-000000000002")
@@ -43,13 +47,21 @@ class Products:
     def __init__(self) -> None:
         self.asked: list[Any] = []
 
-    async def list(self, query: ListQuery) -> Page[ProductSummary]:
-        self.asked.append(query)
-        return Page[ProductSummary](items=[], next_cursor=None)
+    async def list(self, caller: Caller, query: ListQuery) -> ProductPage:
+        self.asked.append((caller.id, query))
+        return ProductPage(items=[], next_cursor=None)
 
-    async def search(self, query: SearchQuery) -> Page[ProductSummary]:
-        self.asked.append(query)
-        return Page[ProductSummary](items=[], next_cursor=None)
+    async def search(self, caller: Caller, query: SearchQuery) -> ProductPage:
+        self.asked.append((caller.id, query))
+        return ProductPage(items=[], next_cursor=None)
+
+    async def create(self, caller: Caller, request: Any, key: IdempotencyKey) -> Product:
+        self.asked.append((caller.id, request, key.key))
+        return await self.get(KETTLE)
+
+    async def update(self, caller: Caller, product_id: UUID, version: int, request: Any) -> Product:
+        self.asked.append((caller.id, product_id, version, request))
+        return await self.get(product_id)
 
     async def categories(self) -> Page[Category]:
         return Page[Category](items=[Category(code="tea", name="Tea")], next_cursor=None)
@@ -67,6 +79,8 @@ class Products:
             available=5,
             description="",
             active=True,
+            origin="own",
+            pinned=[],
             version=7,
             updated_at=NOW,
         )
@@ -112,9 +126,9 @@ class Sync:
     async def latest(self) -> Page[SyncRun]:
         return Page[SyncRun](items=[run()], next_cursor=None)
 
-    async def get(self, run_id: UUID) -> SyncRun:
+    async def get(self, run_id: UUID) -> SyncReport:
         assert run_id == RUN
-        return run()
+        return SyncReport(**run().model_dump(), drifts=[], more=[])
 
     async def pull(self, run_id: UUID, number: int) -> bool:
         self.steps.append(("pull", run_id, number))
@@ -163,7 +177,8 @@ class Shop:
         self.door, self.products, self.sync, self.stock = Door(), Products(), Sync(), Stock()
         stock, sync = cast("Any", self.stock), cast("Any", self.sync)
         app = func.FunctionApp()
-        app.register_functions(routes.blueprint(Api(self.door), cast("Any", self.products), sync))
+        products = cast("Any", self.products)
+        app.register_functions(routes.blueprint(Api(self.door), products, products, products, sync))
         app.register_functions(triggers.blueprint(stock, sync))
         app.register_functions(activities.blueprint(stock, sync))
         self.functions: dict[str, Any] = {
@@ -176,14 +191,18 @@ class Shop:
         caller: Caller,
         params: Mapping[str, str] | None = None,
         path: Mapping[str, str] | None = None,
+        *,
+        body: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> tuple[int, Any, Mapping[str, str]]:
         self.door.caller = caller
         request = func.HttpRequest(
-            "GET",
+            "GET" if body is None else "POST",
             "https://platform.test/",
+            headers={"content-type": "application/json", **(headers or {})},
             params=params or {},
             route_params=path or {},
-            body=b"",
+            body=b"" if body is None else json.dumps(body).encode(),
         )
         function = self.functions[name]
         # The SDK wraps what takes a durable client, to make one from the binding's text.
@@ -283,9 +302,37 @@ async def test_a_list_is_asked_for_with_its_defaults_and_filters(shop: Shop) -> 
     await shop.ask("list_products", CLIENT)
     await shop.ask("list_products", CLIENT, {"category": "tea", "limit": "100", "cursor": "abc"})
 
+    await shop.ask(
+        "list_products",
+        CLIENT,
+        {
+            "min_price": "100",
+            "max_price": "900",
+            "in_stock": "true",
+            "sort": "-price",
+            "facets": "true",
+        },
+    )
+
     assert shop.products.asked == [
-        ListQuery(category=None, limit=20, cursor=None),
-        ListQuery(category="tea", limit=100, cursor="abc"),
+        (
+            CLIENT.id,
+            ListQuery(
+                category=None,
+                min_price=None,
+                max_price=None,
+                in_stock=None,
+                sort="name",
+                facets=False,
+                limit=20,
+                cursor=None,
+            ),
+        ),
+        (CLIENT.id, ListQuery(category="tea", limit=100, cursor="abc")),
+        (
+            CLIENT.id,
+            ListQuery(min_price=100, max_price=900, in_stock=True, sort="-price", facets=True),
+        ),
     ]
 
 
@@ -298,6 +345,12 @@ async def test_a_list_is_asked_for_with_its_defaults_and_filters(shop: Shop) -> 
         ("list_products", {"category": "a b"}, "category"),
         ("list_products", {"category": "a\x00"}, "category"),
         ("list_products", {"colour": "red"}, "colour"),
+        ("list_products", {"min_price": "-1"}, "min_price"),
+        ("list_products", {"max_price": "1.5"}, "max_price"),
+        ("list_products", {"in_stock": "perhaps"}, "in_stock"),
+        ("list_products", {"sort": "colour"}, "sort"),
+        ("list_products", {"sort": "relevance"}, "sort"),
+        ("search_products", {"q": "tea", "sort": "similarity"}, "sort"),
         ("search_products", {}, "q"),
         ("search_products", {"q": "   "}, "q"),
         ("search_products", {"q": "a" * 201}, "q"),
@@ -333,3 +386,103 @@ async def test_the_steps_of_the_sync_drive_their_run(shop: Shop) -> None:
     assert await shop.functions["fail_catalogue_sync"](step | {"failure": "gone"}) == {}
 
     assert shop.sync.steps == [("pull", RUN, 3), ("finish", RUN), ("fail", RUN, "gone")]
+
+
+FACTS: Mapping[str, Any] = {
+    "name": "Mug",
+    "category": "kitchen",
+    "net_price": 999,
+    "currency": "EUR",
+    "tax_class": "standard",
+    "weight_g": 300,
+}
+WRITING: Mapping[str, dict[str, Any]] = {
+    "create_product": {"body": {**FACTS, "sku": "MUG-1"}, "headers": {"idempotency-key": "k"}},
+    "update_product": {
+        "body": FACTS,
+        "headers": {"if-match": '"7"'},
+        "path": {"product_id": str(KETTLE)},
+    },
+}
+
+
+@pytest.mark.parametrize("name", WRITING)
+@pytest.mark.parametrize(
+    ("caller", "allowed"),
+    [
+        (CLIENT, False),
+        (employee("customer-service"), False),
+        (employee("order-manager"), True),
+        (employee("admin"), True),
+    ],
+)
+async def test_only_who_runs_the_shop_writes_products(
+    shop: Shop, name: str, caller: Caller, allowed: bool
+) -> None:
+    status, _, _ = await shop.ask(name, caller, **WRITING[name])
+
+    assert status == ((201 if name == "create_product" else 200) if allowed else 403)
+    assert len(shop.products.asked) == allowed
+
+
+async def test_a_new_product_is_answered_with_where_to_find_it(shop: Shop) -> None:
+    admin = employee("admin")
+
+    status, _, headers = await shop.ask("create_product", admin, **WRITING["create_product"])
+
+    assert (status, headers["ETag"]) == (201, '"7"')
+    assert headers["Location"] == f"/api/v1/products/{KETTLE}"
+    assert shop.products.asked == [(admin.id, CreateProduct(**FACTS, sku="MUG-1"), "k")]
+
+
+async def test_a_product_is_replaced_against_the_version_that_was_read(shop: Shop) -> None:
+    admin = employee("admin")
+
+    status, _, headers = await shop.ask("update_product", admin, **WRITING["update_product"])
+
+    assert (status, headers["ETag"]) == (200, '"7"')
+    assert shop.products.asked == [(admin.id, KETTLE, 7, UpdateProduct(**FACTS))]
+
+
+@pytest.mark.parametrize(
+    ("name", "without", "code"),
+    [
+        ("create_product", "idempotency-key", "idempotency-key-required"),
+        ("update_product", "if-match", "etag-required"),
+    ],
+)
+async def test_writing_needs_its_header(shop: Shop, name: str, without: str, code: str) -> None:
+    asked = {**WRITING[name], "headers": {}}
+
+    assert without in WRITING[name]["headers"]
+    assert (await shop.ask(name, employee("admin"), **asked))[1]["code"] == code
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "field"),
+    [
+        ("create_product", {"sku": "no spaces"}, "sku"),
+        ("create_product", {"net_price": -1}, "net_price"),
+        ("create_product", {"net_price": "999"}, "net_price"),
+        ("create_product", {"currency": "eur"}, "currency"),
+        ("create_product", {"tax_class": "none"}, "tax_class"),
+        ("create_product", {"weight_g": 10**9 + 1}, "weight_g"),
+        ("create_product", {"on_hand": -1}, "on_hand"),
+        ("create_product", {"origin": "erp"}, "origin"),
+        ("update_product", {"sku": "MUG-2"}, "sku"),
+        ("update_product", {"name": " "}, "name"),
+        ("update_product", {"description": "x" * 4001}, "description"),
+        ("update_product", {"pinned": ["net_price"]}, "pinned.0"),
+    ],
+)
+async def test_a_product_that_makes_no_sense_is_refused_by_the_field(
+    shop: Shop, name: str, change: dict[str, Any], field: str
+) -> None:
+    asked = WRITING[name]
+    asked = {**asked, "body": {**asked["body"], **change}}
+
+    status, answer, _ = await shop.ask(name, employee("admin"), **asked)
+
+    assert (status, answer["code"]) == (400, "invalid-request")
+    assert [error["field"] for error in answer["errors"]] == [field]
+    assert shop.products.asked == []
