@@ -148,8 +148,12 @@ def _path(scope: Scope) -> str:
 
 def _headers(scope: Scope) -> dict[str, str]:
     """Lower-case names; a repeated header joins with commas."""
-    headers: dict[str, str] = {}
-    for raw_name, raw_value in scope["headers"]:
+    raw = scope["headers"]
+    headers = {str(name, "latin-1"): str(value, "latin-1") for name, value in raw}
+    if len(headers) == len(raw):
+        return headers
+    headers = {}
+    for raw_name, raw_value in raw:
         name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
         headers[name] = f"{headers[name]},{value}" if name in headers else value
     return headers

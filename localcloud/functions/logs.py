@@ -7,9 +7,10 @@ import re
 import sys
 import time
 from collections.abc import Mapping
-from contextvars import ContextVar
 from typing import Literal
 
+from localcloud.functions import running
+from localcloud.functions.running import Running
 from localcloud.functions.worker import invocation_in_thread
 
 LEVELS = {
@@ -26,26 +27,12 @@ LEVELS = {
 host_log = logging.getLogger("localcloud.functions")
 
 
-class Tag:
-    """What a log line says about the invocation that wrote it."""
-
-    __slots__ = ("function", "invocation_id", "trace_id")
-
-    def __init__(self, function: str, invocation_id: str, trace_id: str) -> None:
-        self.function, self.invocation_id, self.trace_id = function, invocation_id, trace_id
-
-
-current: ContextVar[Tag | None] = ContextVar("invocation", default=None)
-in_threads: dict[str, Tag] = {}
-"""Tags by invocation id, for the worker's threads, which do not inherit the context."""
-
-
-def current_tag() -> Tag | None:
+def current_invocation() -> Running | None:
     """The invocation in whose code we are, on the event loop or in a thread of the worker."""
-    tag = current.get()
-    if tag is None and (invocation_id := invocation_in_thread()) is not None:
-        tag = in_threads.get(invocation_id)
-    return tag
+    found = running.current.get()
+    if found is None and (invocation_id := invocation_in_thread()) is not None:
+        found = running.by_id.get(invocation_id)
+    return found
 
 
 class LogLevels:
@@ -81,13 +68,13 @@ class _ByCategory(logging.Filter):
         self._levels = levels
 
     def filter(self, record: logging.LogRecord) -> bool:
-        tag = record.tag = current_tag()
+        tag = record.tag = current_invocation()
         if tag is None:
             category = "Host.General"
         elif record.name == host_log.name:
-            category = f"Function.{tag.function}"
+            category = f"Function.{tag.function.name}"
         else:
-            category = f"Function.{tag.function}.User"
+            category = f"Function.{tag.function.name}.User"
         return record.levelno >= self._levels.of(category)
 
 
@@ -98,8 +85,8 @@ def _utc(record: logging.LogRecord) -> str:
 
 class _Text(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
-        tag: Tag | None = getattr(record, "tag", None)
-        where = f" [{tag.function} {tag.invocation_id}]" if tag else ""
+        tag: Running | None = getattr(record, "tag", None)
+        where = f" [{tag.function.name} {tag.invocation_id}]" if tag else ""
         text = f"{_utc(record)} {record.levelname} functions{where} {record.getMessage()}"
         if record.exc_info:
             text += "\n" + self.formatException(record.exc_info)
@@ -126,9 +113,9 @@ class _Terminal(logging.Formatter):
             text += "\n" + self.formatException(record.exc_info)
         if getattr(record, "plain", False):
             return f"\n{self._listing(text)}\n"
-        tag: Tag | None = getattr(record, "tag", None)
+        tag: Running | None = getattr(record, "tag", None)
         # The host's own lines name the function already.
-        who = f"{tag.function}: " if tag and record.name != host_log.name else ""
+        who = f"{tag.function.name}: " if tag and record.name != host_log.name else ""
         time = f"[{_utc(record)}]"
         if not self._colours:
             return f"{time} {who}{text}"
@@ -144,7 +131,7 @@ class _Terminal(logging.Formatter):
 
 class _Json(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
-        tag: Tag | None = getattr(record, "tag", None)
+        tag: Running | None = getattr(record, "tag", None)
         line = {
             "time": _utc(record),
             "level": record.levelname,
@@ -154,7 +141,7 @@ class _Json(logging.Formatter):
         }
         if tag:
             line |= {
-                "function": tag.function,
+                "function": tag.function.name,
                 "invocation_id": tag.invocation_id,
                 "trace_id": tag.trace_id,
             }

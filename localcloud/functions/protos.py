@@ -28,10 +28,12 @@ class TypedData:
     def WhichOneof(self, _: str) -> str | None:  # noqa: N802 - protobuf's name
         return self.kind
 
-    def __getattr__(self, name: str) -> Any:
-        if name == self.kind:
-            return self.value
-        raise AttributeError(name)
+    @property
+    def _whatever(self) -> Any:
+        return self.value
+
+    # The worker reads the field that `WhichOneof` named and no other.
+    string = json = bytes = http = collection_bytes = collection_string = _whatever
 
 
 class ParameterBinding:

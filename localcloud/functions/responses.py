@@ -11,7 +11,7 @@ from localcloud.functions.protos import RpcHttp, RpcHttpCookie, SameSite, TypedD
 Headers = list[tuple[bytes, bytes]]
 
 _TEXT = b"text/plain; charset=utf-8"
-_SET_BY_SERVER = frozenset({"content-length", "transfer-encoding", "connection"})
+_SET_BY_SERVER = frozenset({b"content-length", b"transfer-encoding", b"connection"})
 _SAME_SITE = {SameSite.Lax: "lax", SameSite.Strict: "strict", SameSite.ExplicitNone: "none"}
 
 
@@ -28,11 +28,12 @@ def response_of(value: TypedData | None) -> tuple[int, Headers, bytes]:
 
 
 def _http(answer: RpcHttp) -> tuple[int, Headers, bytes]:
-    headers: Headers = []
-    for name, text in answer.headers.items():
-        lower = name.lower()
-        if lower not in _SET_BY_SERVER:
-            headers.append((lower.encode("ascii"), text.encode("latin-1")))
+    headers = [
+        (name.lower().encode("ascii"), text.encode("latin-1"))
+        for name, text in answer.headers.items()
+    ]
+    if any(name in _SET_BY_SERVER for name, _ in headers):
+        headers = [header for header in headers if header[0] not in _SET_BY_SERVER]
     if answer.cookies:
         headers += _cookies(answer.cookies)
     return int(answer.status_code), headers, _bytes(answer.body)

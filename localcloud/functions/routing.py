@@ -3,11 +3,16 @@
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 from localcloud.functions.catalogue import Function
 from localcloud.functions.errors import StartRefused
 from localcloud.functions.templates import Parameter, Segment, parse_template
+
+_NOTHING: Mapping[str, str] = MappingProxyType({})
+# Paths without parameters are as few as the routes; only odd spellings of them add up.
+_REMEMBERED_PATHS = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +68,7 @@ class Router:
 
     def __init__(self, routes: Iterable[Route]) -> None:
         self._root = _Node()
+        self._known: dict[str, Route] = {}
         for route in routes:
             self._add(route)
 
@@ -83,6 +89,9 @@ class Router:
 
     def find(self, method: str, path: str) -> tuple[Route, Mapping[str, str]] | None:
         """The route and its parameters, or None. `path` is decoded except for `%2F`."""
+        asked = f"{method} {path}"
+        if (known := self._known.get(asked)) is not None:
+            return known, _NOTHING
         inner = path[1:].removesuffix("/")
         segments = inner.split("/") if inner else []
         found = [
@@ -94,6 +103,8 @@ class Router:
             found.sort(key=lambda route: route.order)
         for route in found:
             if (values := route.values(segments)) is not None:
+                if not values and len(self._known) < _REMEMBERED_PATHS:
+                    self._known[asked] = route
                 return route, values
         return None
 

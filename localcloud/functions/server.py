@@ -28,6 +28,7 @@ class Server:
                 ws="none",
                 loop="none",
                 log_config=None,
+                proxy_headers=False,
                 access_log=False,
                 server_header=False,
             )
