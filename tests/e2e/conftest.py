@@ -11,8 +11,8 @@ from localcloud.cloud import LocalCloud
 from tests.rig.platform import Platform, opened
 
 HURRIED = {
-    "PARTNER_TIMEOUT_S": "2",
-    "CONFIRMATION_WINDOW_S": "8",
+    "PARTNER_TIMEOUT_S": "1.5",
+    "CONFIRMATION_WINDOW_S": "5",
     "SAGA_WAITS_S": "0.2,0.5,1",
     "PAYMENT_RECONCILE_AFTER_S": "2",
     "OUTBOX_RELAY_SCHEDULE": "* * * * * *",

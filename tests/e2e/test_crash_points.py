@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from demo.shop import Person
-from tests.rig.books import assert_sold, assert_undone
+from tests.rig.books import assert_sold, assert_undone, captured_and_refunded, effects
 from tests.rig.platform import Platform, eventually
 from tests.rig.postgres import RowLock
 
@@ -138,6 +138,21 @@ async def at_cancel_order(scene: Scene, when: str) -> AsyncIterator[None]:
             yield
 
 
+async def assert_given_back(platform: Platform, order: dict[str, Any]) -> None:
+    """The order was paid and booked, then its customer cancelled it: each is undone, once."""
+    await assert_undone(platform, order)
+    assert (order["cancel_reason"], order["cancel_cause"]) == ("cancel_requested", "changed_mind")
+    total = order["gross_total"]
+    assert await captured_and_refunded(platform, order["id"]) == (total, total)
+    assert await effects(platform, order["id"]) == {
+        "authorize": 1,
+        "capture": 1,
+        "refund": 1,
+        "book": 1,
+        "cancel": 1,
+    }
+
+
 type Held = Callable[[Scene, str], contextlib.AbstractAsyncContextManager[None]]
 type Check = Callable[[Platform, dict[str, Any]], Awaitable[None]]
 
@@ -152,10 +167,10 @@ STEPS: dict[str, tuple[Held, Check]] = {
     "book_shipment": (at_call("shipping", "book"), assert_sold),
     "capture_payment": (at_call("payment", "capture"), assert_sold),
     "confirm_order": (at_confirm_order, assert_sold),
-    "refund_payment": (at_call("payment", "refund", cancelled=True), assert_undone),
-    "cancel_shipment": (at_call("shipping", "cancel", cancelled=True), assert_undone),
-    "release_stock": (at_release_stock, assert_undone),
-    "cancel_order": (at_cancel_order, assert_undone),
+    "refund_payment": (at_call("payment", "refund", cancelled=True), assert_given_back),
+    "cancel_shipment": (at_call("shipping", "cancel", cancelled=True), assert_given_back),
+    "release_stock": (at_release_stock, assert_given_back),
+    "cancel_order": (at_cancel_order, assert_given_back),
 }
 
 

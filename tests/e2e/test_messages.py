@@ -35,14 +35,12 @@ BAD: dict[str, bytes] = {
 }
 
 
-@pytest.mark.parametrize("what", BAD)
-async def test_a_message_nobody_can_use_is_dead_lettered_with_its_reason(
-    what: str, platform: Platform
-) -> None:
-    message_id = str(uuid.uuid4())
-    connection = platform.cloud.environment["ServiceBusConnection"]
+@pytest.fixture(scope="module")
+async def sent(running_platform: Platform) -> dict[str, str]:
+    """The bad messages, all sent at once because their deliveries take a while: what → its id."""
+    ids = {what: str(uuid.uuid4()) for what in BAD}
     await send(
-        connection,
+        running_platform.cloud.environment["ServiceBusConnection"],
         [
             ServiceBusMessage(
                 BAD[what],
@@ -50,12 +48,26 @@ async def test_a_message_nobody_can_use_is_dead_lettered_with_its_reason(
                 session_id=str(uuid.uuid4()),
                 application_properties={"type": "order.placed.v1"},
             )
+            for what, message_id in ids.items()
         ],
     )
+    return ids
 
-    reasons = await dead_letters(connection, {message_id})
 
-    assert reasons == {message_id: "MaxDeliveryCountExceeded"}
+@pytest.fixture(scope="module")
+async def reasons(running_platform: Platform, sent: dict[str, str]) -> dict[str, str]:
+    """Why each of them was dead-lettered: its id → the reason."""
+    connection = running_platform.cloud.environment["ServiceBusConnection"]
+    return await dead_letters(connection, set(sent.values()))
+
+
+@pytest.mark.parametrize("what", BAD)
+async def test_a_message_nobody_can_use_is_dead_lettered_with_its_reason(
+    what: str, platform: Platform, sent: dict[str, str], reasons: dict[str, str]
+) -> None:
+    message_id = sent[what]
+
+    assert reasons[message_id] == "MaxDeliveryCountExceeded"
     rejections = await platform.rows(
         "SELECT reason, delivery_count FROM messaging.rejections WHERE message_id = %s",
         message_id,

@@ -1,5 +1,6 @@
 """Our books against the partners' ledgers: money to the cent, shipments and stock to the piece."""
 
+from collections import Counter
 from typing import Any
 
 from tests.rig.platform import Platform
@@ -11,6 +12,12 @@ async def captured_and_refunded(platform: Platform, order_id: str) -> tuple[int,
     captured = sum(e["amount"] for e in entries if e["operation"] == "capture")
     refunded = sum(e["amount"] for e in entries if e["operation"] == "refund")
     return captured, refunded
+
+
+async def effects(platform: Platform, order_id: str) -> Counter[str]:
+    """How often each operation took effect for the order, at the gateway and at the carrier."""
+    entries = await platform.payment.entries(order_id) + await platform.shipping.entries(order_id)
+    return Counter(entry["operation"] for entry in entries)
 
 
 async def open_authorisations(platform: Platform, order_id: str) -> int:
@@ -47,6 +54,8 @@ async def assert_sold(platform: Platform, order: dict[str, Any]) -> None:
     """A confirmed order: paid once in full, one shipment, its stock committed."""
     assert order["status"] == "confirmed", order
     order_id = order["id"]
+    took = await effects(platform, order_id)
+    assert (took["authorize"], took["capture"], took["book"]) == (1, 1, 1)
     assert await captured_and_refunded(platform, order_id) == (order["gross_total"], 0)
     assert await open_authorisations(platform, order_id) == 0
     assert await live_shipments(platform, order_id) == 1
