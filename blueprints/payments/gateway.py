@@ -5,15 +5,16 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import httpx
 from pydantic import SecretStr
 
 from blueprints.payments.models import GatewayFault, GatewayPayment, GatewayRefusal
+from shared.partner import Answer, NoAnswer, Partner
 
-CONNECT_TIMEOUT_S = 2.0
+TOKEN_TIMEOUT_S = 5.0
 TOKEN_SKEW_S = 60.0
 """A token is not used in the last minute of its life: the gateway's clock is not ours."""
 
+UNAUTHORISED = 401
 TRY_LATER = frozenset({408, 425, 429})
 """Client errors that say nothing about the request (RFC 9110 §15.5.9, RFC 8470, RFC 6585)."""
 
@@ -30,22 +31,27 @@ class TokenSource:
         scope: str,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._url, self._scope, self._clock = url, scope, clock
+        self._directory = Partner(url, timeout_s=TOKEN_TIMEOUT_S)
+        self._scope, self._clock = scope, clock
         self._client_id, self._client_secret = client_id, client_secret
         self._token, self._good_until = "", 0.0
         self._turn = asyncio.Lock()
 
-    async def token(self, http: httpx.AsyncClient, *, other_than: str = "") -> str:
+    async def token(self, *, other_than: str = "") -> str:
         """A token that is good for a while; a fresh one if the last is `other_than`.
 
         Raises GatewayFault when the directory gives none.
         """
         async with self._turn:
             if self._token in {"", other_than} or self._clock() >= self._good_until:
-                await self._renew(http)
+                await self._renew()
             return self._token
 
-    async def _renew(self, http: httpx.AsyncClient) -> None:
+    async def close(self) -> None:
+        """Let go of the directory."""
+        await self._directory.close()
+
+    async def _renew(self) -> None:
         form = {
             "grant_type": "client_credentials",
             "client_id": self._client_id,
@@ -54,12 +60,12 @@ class TokenSource:
         }
         asked_at = self._clock()
         try:
-            answer = await http.post(self._url, data=form)
-        except httpx.HTTPError as fault:
-            raise GatewayFault(f"{type(fault).__name__} on the token endpoint") from fault
+            answer = await self._directory.send("POST", "", form=form)
+        except NoAnswer as fault:
+            raise GatewayFault(f"{fault} on the token endpoint") from fault
         body = _json(answer)
         if not answer.is_success or not isinstance(body.get("access_token"), str):
-            raise GatewayFault(f"status {answer.status_code} on the token endpoint")
+            raise GatewayFault(f"status {answer.status} on the token endpoint")
         self._token = body["access_token"]
         self._good_until = asked_at + float(body.get("expires_in", 0)) - TOKEN_SKEW_S
 
@@ -69,13 +75,11 @@ class PaymentGateway:
 
     Every call that moves money takes an idempotency key and may be repeated under it. It returns
     the gateway's answer, or raises GatewayRefusal (nothing changed) or GatewayFault (nobody
-    knows).
+    knows; also at once, without a call, while the circuit is open).
     """
 
     def __init__(self, base_url: str, tokens: TokenSource, *, timeout_s: float) -> None:
-        self._base_url, self._tokens, self._timeout_s = base_url, tokens, timeout_s
-        self._client: httpx.AsyncClient | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._partner, self._tokens = Partner(base_url, timeout_s=timeout_s), tokens
 
     async def authorise(
         self, *, reference: str, amount: int, currency: str, payment_method: str, key: str
@@ -123,9 +127,8 @@ class PaymentGateway:
 
     async def close(self) -> None:
         """Close every connection; the next call opens new ones."""
-        client, self._client = self._client, None
-        if client is not None:
-            await client.aclose()
+        await self._partner.close()
+        await self._tokens.close()
 
     async def _call(
         self,
@@ -134,48 +137,40 @@ class PaymentGateway:
         key: str | None = None,
         body: Mapping[str, Any] | None = None,
     ) -> dict[str, Any]:
-        http = self._opened()
-        request = http.build_request(method, path, json=body)
-        if key is not None:
-            request.headers["Idempotency-Key"] = key
-        token = await self._tokens.token(http)
-        answer = await _sent(http, request, token)
-        if answer.status_code == httpx.codes.UNAUTHORIZED:
-            token = await self._tokens.token(http, other_than=token)
-            answer = await _sent(http, request, token)
+        token = await self._tokens.token()
+        answer = await self._sent(method, path, key, body, token)
+        if answer.status == UNAUTHORISED:
+            token = await self._tokens.token(other_than=token)
+            answer = await self._sent(method, path, key, body, token)
         if answer.is_success:
             return _json(answer)
-        if not answer.is_client_error or answer.status_code in {401, 403, *TRY_LATER}:
-            raise GatewayFault(f"status {answer.status_code} on {method} {path}")
+        if not answer.is_client_error or answer.status in {UNAUTHORISED, 403, *TRY_LATER}:
+            raise GatewayFault(f"status {answer.status} on {method} {path}")
         error = _json(answer).get("error")
         raise GatewayRefusal(str(error.get("code")) if isinstance(error, dict) else "refused")
 
-    def _opened(self) -> httpx.AsyncClient:
-        loop = asyncio.get_running_loop()
-        if self._client is None or self._loop is not loop:
-            timeout = httpx.Timeout(self._timeout_s, connect=CONNECT_TIMEOUT_S)
-            self._client = httpx.AsyncClient(base_url=self._base_url, timeout=timeout)
-            self._loop = loop
-        return self._client
+    async def _sent(
+        self,
+        method: str,
+        path: str,
+        key: str | None,
+        body: Mapping[str, Any] | None,
+        token: str,
+    ) -> Answer:
+        headers = {"Authorization": f"Bearer {token}"}
+        if key is not None:
+            headers["Idempotency-Key"] = key
+        try:
+            return await self._partner.send(method, path, headers=headers, body=body)
+        except NoAnswer as fault:
+            raise GatewayFault(f"{fault} on {method} {path}") from fault
 
 
-async def _sent(http: httpx.AsyncClient, request: httpx.Request, token: str) -> httpx.Response:
-    request.headers["Authorization"] = f"Bearer {token}"
+def _json(answer: Answer) -> dict[str, Any]:
     try:
-        return await http.send(request)
-    except httpx.HTTPError as fault:
-        where = f"{request.method} {request.url.path}"
-        raise GatewayFault(f"{type(fault).__name__} on {where}") from fault
-
-
-def _json(answer: httpx.Response) -> dict[str, Any]:
-    try:
-        body = answer.json()
+        return answer.json()
     except ValueError as fault:
-        raise GatewayFault(f"status {answer.status_code} without JSON") from fault
-    if not isinstance(body, dict):
-        raise GatewayFault(f"status {answer.status_code} without a JSON object")
-    return body
+        raise GatewayFault(f"status {answer.status} without a JSON object") from fault
 
 
 def _payment(body: Mapping[str, Any]) -> GatewayPayment:

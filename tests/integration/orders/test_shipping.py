@@ -10,6 +10,7 @@ from pydantic import SecretStr
 from blueprints.orders.gateway import ShippingGateway
 from blueprints.orders.models import Booking, Parcel, ShippingFault
 from blueprints.orders.shipping import Shipping
+from shared.resilience import Breaker
 from tests.integration.orders.conftest import BERLIN, CARLA, Shop
 from tests.integration.payments.standins import API_KEY, Standin
 
@@ -18,7 +19,12 @@ pytestmark = pytest.mark.usefixtures("undisturbed")
 
 @pytest.fixture(scope="module")
 async def shipping(shop: Shop, carrier: Standin) -> AsyncIterator[Shipping]:
-    gateway = ShippingGateway(carrier.url, SecretStr(API_KEY), timeout_s=0.5)
+    gateway = ShippingGateway(
+        carrier.url,
+        SecretStr(API_KEY),
+        timeout_s=0.5,
+        breaker=Breaker("the carrier", fault=ShippingFault),
+    )
     yield Shipping(shop.database, gateway)
     await gateway.close()
 
@@ -109,7 +115,12 @@ async def test_cancelling_what_was_never_booked_bars_a_straggler(
 async def test_a_booking_that_stalls_while_the_order_is_cancelled_leaves_nothing_booked(
     shop: Shop, carrier: Standin
 ) -> None:
-    gateway = ShippingGateway(carrier.url, SecretStr(API_KEY), timeout_s=2)
+    gateway = ShippingGateway(
+        carrier.url,
+        SecretStr(API_KEY),
+        timeout_s=2,
+        breaker=Breaker("the carrier", fault=ShippingFault),
+    )
     inside, go_on = asyncio.Event(), asyncio.Event()
 
     class Stalling(ShippingGateway):
@@ -172,8 +183,13 @@ async def test_a_shipment_that_has_left_cannot_be_cancelled(
 
 async def test_a_provider_that_is_not_there_is_a_fault(shop: Shop) -> None:
     order = await shop.place()
-    gateway = ShippingGateway("http://127.0.0.1:9", SecretStr(API_KEY), timeout_s=1)
+    gateway = ShippingGateway(
+        "http://127.0.0.1:9",
+        SecretStr(API_KEY),
+        timeout_s=1,
+        breaker=Breaker("the carrier", fault=ShippingFault),
+    )
 
-    with pytest.raises(ShippingFault, match="ConnectError on POST /v1/shipments"):
+    with pytest.raises(ShippingFault, match="ClientConnectorError on POST /v1/shipments"):
         await Shipping(shop.database, gateway).book(order.id)
     await gateway.close()

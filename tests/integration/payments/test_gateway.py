@@ -1,22 +1,15 @@
 """The gateway client's tokens: fetched once, renewed before they end and when they are refused."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from uuid import uuid4
 
-import httpx
 import pytest
 
 from blueprints.payments.gateway import PaymentGateway, TokenSource
 from blueprints.payments.models import GatewayFault, GatewayPayment, GatewayRefusal
+from shared.resilience import Breaker
 from tests.integration.payments.conftest import tokens
 from tests.integration.payments.standins import Standin
-
-
-@pytest.fixture
-async def http() -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(trust_env=False) as client:
-        yield client
 
 
 async def authorise(gateway: PaymentGateway) -> GatewayPayment:
@@ -29,35 +22,37 @@ async def authorise(gateway: PaymentGateway) -> GatewayPayment:
     )
 
 
-async def test_a_token_is_fetched_once_and_kept(identity: Standin, http: httpx.AsyncClient) -> None:
+async def test_a_token_is_fetched_once_and_kept(identity: Standin) -> None:
     source = tokens(identity)
 
-    kept = await asyncio.gather(*(source.token(http) for _ in range(5)))
+    kept = await asyncio.gather(*(source.token() for _ in range(5)))
 
     assert len(set(kept)) == 1
-    assert await source.token(http) == kept[0]
+    assert await source.token() == kept[0]
+    await source.close()
 
 
-async def test_a_token_is_renewed_a_minute_before_its_end(
-    identity: Standin, http: httpx.AsyncClient
-) -> None:
+async def test_a_token_is_renewed_a_minute_before_its_end(identity: Standin) -> None:
     now = 1_000.0
     source = tokens(identity)
     source._clock = lambda: now
-    first = await source.token(http)
+    first = await source.token()
     lifetime_s = source._good_until + 60 - now
 
     now += lifetime_s - 61
-    assert await source.token(http) == first
+    assert await source.token() == first
     now += 1
-    assert await source.token(http) != first
+    assert await source.token() != first
+    await source.close()
 
 
 async def test_a_token_that_the_gateway_refuses_is_replaced(
     identity: Standin, bank: Standin
 ) -> None:
     source = tokens(identity)
-    gateway = PaymentGateway(bank.url, source, timeout_s=2)
+    gateway = PaymentGateway(
+        bank.url, source, timeout_s=2, breaker=Breaker("the bank", fault=GatewayFault)
+    )
     source._token, source._good_until = "forged", float("inf")
     # The forged token is kept as long as nobody refuses it.
     payment = await authorise(gateway)
@@ -68,7 +63,12 @@ async def test_a_token_that_the_gateway_refuses_is_replaced(
 
 
 async def test_a_wrong_secret_is_a_fault(identity: Standin, bank: Standin) -> None:
-    gateway = PaymentGateway(bank.url, tokens(identity, secret="wrong"), timeout_s=2)
+    gateway = PaymentGateway(
+        bank.url,
+        tokens(identity, secret="wrong"),
+        timeout_s=2,
+        breaker=Breaker("the bank", fault=GatewayFault),
+    )
 
     with pytest.raises(GatewayFault, match="status 401 on the token endpoint"):
         await authorise(gateway)
@@ -76,9 +76,14 @@ async def test_a_wrong_secret_is_a_fault(identity: Standin, bank: Standin) -> No
 
 
 async def test_a_gateway_that_is_not_there_is_a_fault(identity: Standin) -> None:
-    gateway = PaymentGateway("http://127.0.0.1:9", tokens(identity), timeout_s=2)
+    gateway = PaymentGateway(
+        "http://127.0.0.1:9",
+        tokens(identity),
+        timeout_s=2,
+        breaker=Breaker("the bank", fault=GatewayFault),
+    )
 
-    with pytest.raises(GatewayFault, match="ConnectError on POST /v1/payments"):
+    with pytest.raises(GatewayFault, match="ClientConnectorError on POST /v1/payments"):
         await authorise(gateway)
     await gateway.close()
 
