@@ -18,6 +18,7 @@ from blueprints.orders.cancelling import Cancelling
 from blueprints.orders.control import SagaControl
 from blueprints.orders.fulfilment import Fulfilment
 from blueprints.orders.gateway import ShippingGateway
+from blueprints.orders.models import ShippingFault
 from blueprints.orders.placing import Placing
 from blueprints.orders.service import OrderService
 from blueprints.orders.shipping import Shipping
@@ -29,6 +30,7 @@ from blueprints.payments.answering import Answering
 from blueprints.payments.authorising import Authorising
 from blueprints.payments.capturing import Capturing
 from blueprints.payments.gateway import PaymentGateway, TokenSource
+from blueprints.payments.models import GatewayFault
 from blueprints.payments.reconciling import Reconciling
 from blueprints.payments.refunding import Refunding
 from blueprints.payments.service import PaymentService
@@ -50,6 +52,7 @@ from shared.http import Api
 from shared.inbox import Inbox
 from shared.outbox import Dispatcher, ServiceBusSender
 from shared.replica import ReadSide
+from shared.resilience import Breaker
 
 settings = Settings.from_environment()
 
@@ -88,7 +91,17 @@ api = Api(
     ),
     wrote=reads.wrote,
 )
-erp = ErpGateway(settings.erp_wsdl_url, timeout_s=settings.partner_timeout_s)
+faults, open_s = settings.partner_breaker_faults, settings.partner_breaker_open_s
+breakers = {
+    "erp": Breaker("the ERP", faults=faults, open_s=open_s),
+    "payment_gateway": Breaker(
+        "the payment gateway", fault=GatewayFault, faults=faults, open_s=open_s
+    ),
+    "shipping": Breaker("the shipping provider", fault=ShippingFault, faults=faults, open_s=open_s),
+}
+erp = ErpGateway(
+    settings.erp_wsdl_url, timeout_s=settings.partner_timeout_s, breaker=breakers["erp"]
+)
 gateway = PaymentGateway(
     settings.payment_gateway_url,
     TokenSource(
@@ -98,9 +111,13 @@ gateway = PaymentGateway(
         scope=settings.payment_gateway_scope,
     ),
     timeout_s=settings.partner_timeout_s,
+    breaker=breakers["payment_gateway"],
 )
 provider = ShippingGateway(
-    settings.shipping_url, settings.shipping_api_key, timeout_s=settings.partner_timeout_s
+    settings.shipping_url,
+    settings.shipping_api_key,
+    timeout_s=settings.partner_timeout_s,
+    breaker=breakers["shipping"],
 )
 
 book = OrderBook(database)
@@ -141,6 +158,7 @@ health = Health(
         "payment_gateway": listens(settings.payment_gateway_url),
         "shipping": listens(settings.shipping_url),
     },
+    breakers=breakers,
 )
 
 app = df.DFApp(http_auth_level=func.AuthLevel.ANONYMOUS)

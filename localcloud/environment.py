@@ -15,6 +15,8 @@ FIXED: Mapping[str, str] = {
     "PG_POOL_MAX": "10",
     "PG_PREPARE": "true",
     "PARTNER_TIMEOUT_S": "5",
+    "PARTNER_BREAKER_FAULTS": "5",
+    "PARTNER_BREAKER_OPEN_S": "10",
     "ERP_SYNC_SCHEDULE": "0 0 * * * *",
     "OUTBOX_RELAY_SCHEDULE": "*/5 * * * * *",
     "RESERVATION_EXPIRY_SCHEDULE": "0 * * * * *",

@@ -61,6 +61,8 @@ class Settings(BaseModel):
     shipping_url: str
     shipping_api_key: SecretStr
     partner_timeout_s: Seconds = 5.0
+    partner_breaker_faults: Annotated[int, Field(ge=1)] = 5
+    partner_breaker_open_s: Seconds = 10.0
 
     reservation_ttl_s: Seconds = 3600.0
     confirmation_window_s: Seconds = 900.0

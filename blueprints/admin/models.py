@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import BaseModel
 
 State = Literal["up", "down"]
+Circuit = Literal["closed", "open", "half_open"]
 
 
 class Liveness(BaseModel):
@@ -14,7 +15,11 @@ class Liveness(BaseModel):
 
 
 class Readiness(BaseModel):
-    """Whether requests can be served, and the state of each thing that serving leans on."""
+    """Whether requests can be served, and the state of each thing that serving leans on.
+
+    `circuits` tells which partners the answering process leaves alone because they did not answer.
+    """
 
     status: Literal["ready", "unready"]
     dependencies: dict[str, State]
+    circuits: dict[str, Circuit] = {}

@@ -3,11 +3,13 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Collection, Mapping
+from types import MappingProxyType
 
 from blueprints.admin import repository
 from blueprints.admin.models import Readiness, State
 from shared import telemetry
 from shared.db import Database
+from shared.resilience import Breaker
 
 PROBE_TIMEOUT_S = 1.0
 FRESH_FOR_S = 1.0
@@ -27,9 +29,15 @@ class Health:
     """
 
     def __init__(
-        self, database: Database, *, schemas: Collection[str], probes: Mapping[str, Probe]
+        self,
+        database: Database,
+        *,
+        schemas: Collection[str],
+        probes: Mapping[str, Probe],
+        breakers: Mapping[str, Breaker] = MappingProxyType({}),
     ) -> None:
         self._database, self._schemas, self._probes = database, schemas, probes
+        self._breakers = breakers
         self._turn = asyncio.Lock()
         self._latest: tuple[float, Readiness] | None = None
 
@@ -46,7 +54,11 @@ class Health:
         states = await asyncio.gather(*(_state(name, probe) for name, probe in probes.items()))
         dependencies = dict(zip(probes, states, strict=True))
         ready = dependencies["database"] == "up"
-        return Readiness(status="ready" if ready else "unready", dependencies=dependencies)
+        return Readiness(
+            status="ready" if ready else "unready",
+            dependencies=dependencies,
+            circuits={name: breaker.circuit for name, breaker in self._breakers.items()},
+        )
 
     async def _migrated(self) -> None:
         async with self._database.reading() as tx:

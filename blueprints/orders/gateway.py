@@ -12,6 +12,7 @@ from blueprints.orders.models import (
     ShippingFault,
 )
 from shared.partner import Answer, NoAnswer, Partner
+from shared.resilience import Breaker
 
 CREATED, CONFLICT = 201, 409
 
@@ -24,11 +25,18 @@ class ShippingGateway:
     circuit is open ShippingFault comes at once, without a call.
     """
 
-    def __init__(self, base_url: str, api_key: SecretStr, *, timeout_s: float) -> None:
+    def __init__(
+        self, base_url: str, api_key: SecretStr, *, timeout_s: float, breaker: Breaker
+    ) -> None:
         self._partner, self._api_key = Partner(base_url, timeout_s=timeout_s), api_key
+        self._breaker = breaker
 
     async def book(self, parcel: Parcel, *, key: str) -> Booking:
         """The booking of the parcel. Raises AddressNotServed."""
+        with self._breaker.calling():
+            return await self._booked(parcel, key)
+
+    async def _booked(self, parcel: Parcel, key: str) -> Booking:
         address = parcel.address.model_dump(exclude_none=True)
         path = "/v1/shipments"
         answer = await self._post(
@@ -51,12 +59,13 @@ class ShippingGateway:
     async def cancel(self, provider_id: str, *, key: str) -> None:
         """Return once the shipment is cancelled. Raises ShipmentUnstoppable when it has left."""
         path = f"/v1/shipments/{provider_id}/cancel"
-        answer = await self._post(path, key, {})
-        if answer.is_success:
-            return
-        if answer.status == CONFLICT:
-            raise ShipmentUnstoppable
-        raise _fault(answer, path)
+        with self._breaker.calling():
+            answer = await self._post(path, key, {})
+            if answer.is_success:
+                return
+            if answer.status == CONFLICT:
+                raise ShipmentUnstoppable
+            raise _fault(answer, path)
 
     async def close(self) -> None:
         """Close every connection; the next call opens new ones."""

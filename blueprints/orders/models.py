@@ -9,7 +9,7 @@ from uuid import UUID
 from pydantic import AwareDatetime, BaseModel, Field, StringConstraints
 
 from shared.http import Body, Query
-from shared.problem import Problem
+from shared.problem import PartnerUnavailable, Problem
 
 type Status = Literal[
     "placed", "confirmed", "shipped", "delivered", "returned", "cancelling", "cancelled", "stuck"
@@ -331,7 +331,7 @@ class OrderNotCancellable(Problem):
     status, code = 409, "order-not-cancellable"
 
 
-class ShippingFault(Exception):
+class ShippingFault(PartnerUnavailable):
     """The shipping provider did not answer, or not in a way that can be relied on; try again."""
 
 

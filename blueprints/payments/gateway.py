@@ -9,6 +9,7 @@ from pydantic import SecretStr
 
 from blueprints.payments.models import GatewayFault, GatewayPayment, GatewayRefusal
 from shared.partner import Answer, NoAnswer, Partner
+from shared.resilience import Breaker
 
 TOKEN_TIMEOUT_S = 5.0
 TOKEN_SKEW_S = 60.0
@@ -78,8 +79,11 @@ class PaymentGateway:
     knows; also at once, without a call, while the circuit is open).
     """
 
-    def __init__(self, base_url: str, tokens: TokenSource, *, timeout_s: float) -> None:
+    def __init__(
+        self, base_url: str, tokens: TokenSource, *, timeout_s: float, breaker: Breaker
+    ) -> None:
         self._partner, self._tokens = Partner(base_url, timeout_s=timeout_s), tokens
+        self._breaker = breaker
 
     async def authorise(
         self, *, reference: str, amount: int, currency: str, payment_method: str, key: str
@@ -136,6 +140,12 @@ class PaymentGateway:
         path: str,
         key: str | None = None,
         body: Mapping[str, Any] | None = None,
+    ) -> dict[str, Any]:
+        with self._breaker.calling():
+            return await self._answered(method, path, key, body)
+
+    async def _answered(
+        self, method: str, path: str, key: str | None, body: Mapping[str, Any] | None
     ) -> dict[str, Any]:
         token = await self._tokens.token()
         answer = await self._sent(method, path, key, body, token)

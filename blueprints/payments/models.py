@@ -9,7 +9,7 @@ from uuid import UUID
 from pydantic import AwareDatetime, BaseModel, Field, StringConstraints
 
 from shared.http import Body, Query
-from shared.problem import Problem
+from shared.problem import PartnerUnavailable, Problem
 
 type Status = Literal[
     "pending",
@@ -242,7 +242,7 @@ class RefundTooLarge(Problem):
         super().__init__(detail, refundable=refundable)
 
 
-class GatewayFault(Exception):
+class GatewayFault(PartnerUnavailable):
     """No answer that can be relied on: the call may or may not have taken effect. Try again."""
 
 

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from blueprints.products.models import ErpPage, ErpProduct
 from shared import resilience, telemetry
 from shared.problem import PartnerUnavailable
+from shared.resilience import Breaker
 
 log = telemetry.logger(__name__)
 
@@ -20,23 +21,25 @@ FIRST_DELAY_S = 0.2
 class ErpGateway:
     """The ERP whose WSDL is at `wsdl_url`; every request has `timeout_s` to answer."""
 
-    def __init__(self, wsdl_url: str, *, timeout_s: float) -> None:
-        self._wsdl_url, self._timeout_s = wsdl_url, timeout_s
+    def __init__(self, wsdl_url: str, *, timeout_s: float, breaker: Breaker) -> None:
+        self._wsdl_url, self._timeout_s, self._breaker = wsdl_url, timeout_s, breaker
         self._client: Any = None
         self._lock = threading.Lock()
 
     async def page(self, number: int) -> ErpPage:
         """Page `number`, from 1, of all products by article number.
 
-        Asks again a few times. Raises PartnerUnavailable when no try got a usable answer.
+        Asks again a few times. Raises PartnerUnavailable when no try got a usable answer, and at
+        once while the circuit is open.
         """
 
         async def ask() -> ErpPage:
             return await asyncio.to_thread(self._page, number)
 
-        return await resilience.retrying(
-            ask, attempts=ATTEMPTS, on=(PartnerUnavailable,), first_delay_s=FIRST_DELAY_S
-        )
+        with self._breaker.calling():
+            return await resilience.retrying(
+                ask, attempts=ATTEMPTS, on=(PartnerUnavailable,), first_delay_s=FIRST_DELAY_S
+            )
 
     def _page(self, number: int) -> ErpPage:
         # zeep brings lxml and requests along; only a process that synchronises pays for them.

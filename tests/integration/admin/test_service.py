@@ -9,6 +9,8 @@ from blueprints.admin.gateway import listens
 from blueprints.admin.models import Readiness
 from blueprints.admin.service import Health
 from shared.db import Database
+from shared.problem import PartnerUnavailable
+from shared.resilience import Breaker
 
 
 async def test_a_migrated_database_is_ready_whatever_else_is_down(database: Database) -> None:
@@ -55,3 +57,16 @@ async def test_many_who_ask_cause_one_look(database: Database) -> None:
     health = Health(database, schemas=[], probes={"erp": look})
     await asyncio.gather(*(health.readiness() for _ in range(50)))
     assert looks == 1
+
+
+async def test_partners_that_are_left_alone_are_named(database: Database) -> None:
+    resting, fine = Breaker("the bank", faults=1), Breaker("the carrier")
+    with pytest.raises(PartnerUnavailable), resting.calling():
+        raise PartnerUnavailable("timeout")
+    breakers = {"payment_gateway": resting, "shipping": fine}
+    health = Health(database, schemas=[], probes={}, breakers=breakers)
+
+    readiness = await health.readiness()
+
+    assert readiness.circuits == {"payment_gateway": "open", "shipping": "closed"}
+    assert readiness.status == "ready"

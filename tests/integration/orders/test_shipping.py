@@ -129,7 +129,9 @@ async def test_a_booking_that_stalls_while_the_order_is_cancelled_leaves_nothing
             await go_on.wait()
             return await gateway.book(parcel, key=key)
 
-    stalling = Stalling(carrier.url, SecretStr(API_KEY), timeout_s=2)
+    stalling = Stalling(
+        carrier.url, SecretStr(API_KEY), timeout_s=2, breaker=Breaker("the stalling carrier")
+    )
     order = await shop.place()
     straggler = asyncio.create_task(Shipping(shop.database, stalling).book(order.id))
     await inside.wait()

@@ -11,10 +11,12 @@ from blueprints.payments.answering import Answering
 from blueprints.payments.authorising import Authorising
 from blueprints.payments.capturing import Capturing
 from blueprints.payments.gateway import PaymentGateway, TokenSource
+from blueprints.payments.models import GatewayFault
 from blueprints.payments.reconciling import Reconciling
 from blueprints.payments.refunding import Refunding
 from blueprints.payments.service import PaymentService
 from shared.db import Database
+from shared.resilience import Breaker
 from tests.integration.payments.standins import EMPLOYEES, Standin, running
 
 
@@ -150,7 +152,12 @@ def tokens(identity: Standin, *, secret: str = SECRET) -> TokenSource:
 
 @pytest.fixture(scope="module")
 async def gateway(identity: Standin, bank: Standin) -> AsyncIterator[PaymentGateway]:
-    opened = PaymentGateway(bank.url, tokens(identity), timeout_s=0.5)
+    opened = PaymentGateway(
+        bank.url,
+        tokens(identity),
+        timeout_s=0.5,
+        breaker=Breaker("the bank", fault=GatewayFault, faults=1000),
+    )
     yield opened
     await opened.close()
 

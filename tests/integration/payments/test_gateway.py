@@ -119,3 +119,20 @@ async def test_a_payment_that_the_gateway_does_not_show_is_a_fault(
 ) -> None:
     with pytest.raises(GatewayFault, match="not_found"):
         await gateway.get("pay_nobody")
+
+
+async def test_a_gateway_that_does_not_answer_is_left_alone(
+    identity: Standin, bank: Standin
+) -> None:
+    breaker = Breaker("the bank", fault=GatewayFault, faults=2)
+    nowhere = PaymentGateway("http://127.0.0.1:9", tokens(identity), timeout_s=2, breaker=breaker)
+    there = PaymentGateway(bank.url, tokens(identity), timeout_s=2, breaker=breaker)
+
+    for match in ("ClientConnectorError", "ClientConnectorError", "left alone"):
+        with pytest.raises(GatewayFault, match=match):
+            await nowhere.void("p1", key="k1")
+    with pytest.raises(GatewayFault, match="left alone"):
+        await there.void("p1", key="k1")
+
+    await nowhere.close()
+    await there.close()

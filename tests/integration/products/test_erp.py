@@ -24,6 +24,7 @@ from shared.cache import Cache
 from shared.db import Database
 from shared.problem import PartnerUnavailable
 from shared.replica import ReadSide
+from shared.resilience import Breaker
 
 ROOT = Path(__file__).parents[3]
 NOWHERE = "redis://127.0.0.1:1/0"
@@ -84,7 +85,9 @@ async def erp(erp_port: int) -> AsyncIterator[Erp]:
 
 @pytest.fixture
 def sync(database: Database, erp: Erp) -> SyncService:
-    return SyncService(database, ErpGateway(erp.wsdl_url, timeout_s=5), Cache(NOWHERE))
+    return SyncService(
+        database, ErpGateway(erp.wsdl_url, timeout_s=5, breaker=Breaker("the ERP")), Cache(NOWHERE)
+    )
 
 
 class Orchestrations:
@@ -173,7 +176,11 @@ async def test_an_erp_that_hangs_up_is_asked_again(sync: SyncService, erp: Erp) 
 async def test_an_answer_that_comes_too_late_is_asked_for_again(
     database: Database, erp: Erp
 ) -> None:
-    sync = SyncService(database, ErpGateway(erp.wsdl_url, timeout_s=0.5), Cache(NOWHERE))
+    sync = SyncService(
+        database,
+        ErpGateway(erp.wsdl_url, timeout_s=0.5, breaker=Breaker("the ERP")),
+        Cache(NOWHERE),
+    )
     await erp.fault("latency", delay_s=5, times=1)
 
     assert (await run_through(sync)).status == "succeeded"
@@ -201,14 +208,14 @@ async def test_a_run_that_the_erp_does_not_serve_says_why(
 
 
 async def test_an_erp_that_is_not_there_is_a_partner_away() -> None:
-    gateway = ErpGateway("http://127.0.0.1:1/erp?wsdl", timeout_s=0.5)
+    gateway = ErpGateway("http://127.0.0.1:1/erp?wsdl", timeout_s=0.5, breaker=Breaker("the ERP"))
 
     with pytest.raises(PartnerUnavailable, match="the ERP did not answer: ConnectionError"):
         await gateway.page(1)
 
 
 async def test_waiting_for_the_erp_does_not_hold_up_others(erp: Erp) -> None:
-    gateway = ErpGateway(erp.wsdl_url, timeout_s=5)
+    gateway = ErpGateway(erp.wsdl_url, timeout_s=5, breaker=Breaker("the ERP"))
     await gateway.page(1)
     await erp.fault("latency", delay_s=1, times=1)
     page = asyncio.create_task(gateway.page(1))

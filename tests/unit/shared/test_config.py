@@ -47,6 +47,8 @@ def test_what_is_not_set_has_the_documented_default() -> None:
         "service_bus_client_id": None,
         "payment_gateway_scope": "api://payment-gateway/.default",
         "partner_timeout_s": 5.0,
+        "partner_breaker_faults": 5,
+        "partner_breaker_open_s": 10.0,
         "reservation_ttl_s": 3600.0,
         "confirmation_window_s": 900.0,
         "saga_waits_s": (1, 2, 4, 8, 15, 30),
