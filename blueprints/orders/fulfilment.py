@@ -53,7 +53,7 @@ class Fulfilment:
             # between refuses the move below, and release_stock gives committed stock back as well.
             if not await self._stock.commit(order_id):
                 return {"refused": "reservation_expired"}
-            async with self._database.transaction() as tx:
+            async with self._database.pipelined() as tx:
                 if await self._move(tx, order_id, "placed", "confirmed", None):
                     await _announce(tx, order, "order.confirmed.v1")
                 else:

@@ -113,6 +113,7 @@ REQUIRES_ACTION = """
         confirm_until = clock_timestamp() + %(window)s,
         version = version + 1, updated_at = clock_timestamp()
     WHERE id = %(id)s AND status IN ('pending', 'unknown')
+    RETURNING true
 """
 FAILED = """
     UPDATE payments.payments
@@ -120,6 +121,7 @@ FAILED = """
         gateway_id = coalesce(%(gateway_id)s, gateway_id),
         version = version + 1, updated_at = clock_timestamp()
     WHERE id = %(id)s AND status IN ('pending', 'unknown', 'requires_action')
+    RETURNING true
 """
 CAPTURED = """
     WITH moved AS (
@@ -148,6 +150,7 @@ VOIDED = """
     UPDATE payments.payments
     SET status = 'voided', version = version + 1, updated_at = clock_timestamp()
     WHERE id = %(id)s AND status IN ('pending', 'unknown', 'requires_action', 'authorized')
+    RETURNING true
 """
 UNSETTLED_BEFORE = """
     SELECT order_id
@@ -232,7 +235,7 @@ async def requires_action(
 ) -> bool:
     """Whether this made the payment wait for its customer, for `window` from now."""
     names = {"id": payment_id, "gateway_id": gateway_id, "window": window}
-    return (await tx.execute(REQUIRES_ACTION, names)).rowcount == 1
+    return await (await tx.execute(REQUIRES_ACTION, names)).fetchone() is not None
 
 
 async def failed(
@@ -240,7 +243,7 @@ async def failed(
 ) -> bool:
     """Whether this made the payment `failed`."""
     names = {"id": payment_id, "decline_code": decline_code, "gateway_id": gateway_id}
-    return (await tx.execute(FAILED, names)).rowcount == 1
+    return await (await tx.execute(FAILED, names)).fetchone() is not None
 
 
 async def captured(
@@ -255,7 +258,7 @@ async def captured(
 
 async def voided(tx: Transaction, payment_id: UUID) -> bool:
     """Whether this made the payment `voided`."""
-    return (await tx.execute(VOIDED, {"id": payment_id})).rowcount == 1
+    return await (await tx.execute(VOIDED, {"id": payment_id})).fetchone() is not None
 
 
 async def unsettled_before(tx: Transaction, *, age: timedelta, limit: int) -> Sequence[UUID]:

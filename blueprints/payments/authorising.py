@@ -143,7 +143,7 @@ class Authorising:
         return account
 
     async def _booked(self, account: Account, said: GatewayPayment) -> Account:
-        async with self._database.transaction() as tx:
+        async with self._database.pipelined() as tx:
             return await ledger.settle_authorisation(tx, account, said, self._window)
 
     async def _refused(self, account: Account, key: str, code: str) -> Account:

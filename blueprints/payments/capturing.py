@@ -37,7 +37,7 @@ class Capturing:
         if account is None or account.status != "authorized":
             return _without_authorisation(account)
         said = await self._said(account, key)
-        async with self._database.transaction() as tx:
+        async with self._database.pipelined() as tx:
             if said.status == "captured":
                 account = await ledger.settle_capture(tx, account, said)
             else:

@@ -68,7 +68,7 @@ class StockService:
             return {"refused": refusal}
         assert order is not None, "an unknown order is refused"
         quantities = _summed(order.lines)
-        async with self._database.transaction() as tx:
+        async with self._database.pipelined() as tx:
             if await reservations_repository.hold(tx, order_id, quantities, self._ttl):
                 return {}
             statuses = await reservations_repository.statuses(tx, order_id)
@@ -94,7 +94,7 @@ class StockService:
         False if the order has no stock: it never reserved, or the reservation expired or was
         released.
         """
-        async with self._database.transaction() as tx:
+        async with self._database.reading() as tx:  # one statement commits by itself
             return await stock_repository.commit(tx, order_id)
 
     async def fulfil(self, order_id: UUID) -> None:

@@ -23,6 +23,8 @@ AGGREGATES_PER_BATCH = 64
 AGGREGATES_WAITING = 4096
 """With more than this behind, events are better left to the relay than kept in memory."""
 EVENTS_PER_BATCH = 256
+PACE_S = 0.03
+"""The least time from batch to batch."""
 CLAIM_AGAIN_AFTER_S = 0.02
 BUSY_FOR_S = 1.0
 """How long an aggregate is asked for again that another process is sending."""
@@ -48,6 +50,7 @@ class Dispatcher:
         self._waiting: dict[UUID, float] = {}
         self._worker: asyncio.Task[None] | None = None
         self._rests_until: float | None = None
+        self._last_batch_at = 0.0
 
     async def dispatch(self, *aggregate_ids: UUID) -> None:
         """Have the unsent events of aggregates sent whose change has been committed.
@@ -98,8 +101,16 @@ class Dispatcher:
         await self._sender.close()
 
     async def _work(self) -> None:
-        """Batch after batch until nobody waits; one batch gathers while another is sent."""
+        """Batch after batch until nobody waits; one batch gathers while another is sent.
+
+        The first goes at once. A batch costs much the same however many events are in it, so the
+        next ones keep their distance.
+        """
         while self._waiting:
+            due = self._last_batch_at + PACE_S - time.monotonic()
+            if due > 0:
+                await asyncio.sleep(due)
+            self._last_batch_at = time.monotonic()
             batch = dict(islice(self._waiting.items(), AGGREGATES_PER_BATCH))
             for key in batch:
                 del self._waiting[key]
