@@ -4,6 +4,7 @@ import asyncio
 from dataclasses import replace
 
 import pytest
+from psycopg.errors import UniqueViolation
 from uuid_utils.compat import uuid7
 
 from shared import idempotency
@@ -114,3 +115,29 @@ async def test_only_old_keys_are_pruned(database: Database) -> None:
     async with database.transaction() as tx:
         assert [await idempotency.prune(tx, limit=2) for _ in range(3)] == [2, 1, 0]
     assert await ask(database, fresh, "second") == ("first", False)
+
+
+async def take(database: Database, key: IdempotencyKey, answer: str) -> None:
+    with idempotency.unless_taken():
+        async with database.pipelined() as tx:
+            await idempotency.take(tx, key, answer)
+
+
+async def test_a_key_is_taken_once_and_tells_its_answer(database: Database) -> None:
+    key = new_key()
+    takes = (take(database, key, f'{{"id":{n}}}') for n in range(10))
+    outcomes = await asyncio.gather(*takes, return_exceptions=True)
+    assert outcomes.count(None) == 1
+    assert all(isinstance(outcome, idempotency.Taken) for outcome in outcomes if outcome)
+    assert await ask(database, key, "other") == (f'{{"id":{outcomes.index(None)}}}', False)
+
+
+async def test_only_a_taken_key_is_called_taken(database: Database) -> None:
+    async def repeat() -> None:
+        with idempotency.unless_taken():
+            async with database.pipelined() as tx:
+                await tx.execute("CREATE TEMPORARY TABLE things (id integer PRIMARY KEY)")
+                await tx.execute("INSERT INTO things VALUES (1), (1)")
+
+    with pytest.raises(UniqueViolation):
+        await repeat()

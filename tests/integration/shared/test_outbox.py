@@ -13,7 +13,7 @@ from uuid_utils.compat import uuid7
 from shared import outbox, telemetry
 from shared.db import Database
 from shared.outbox import Dispatcher, Outgoing
-from shared.outbox.dispatcher import AGGREGATES_WAITING
+from shared.outbox.dispatcher import AGGREGATES_WAITING, PACE_S
 
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
@@ -209,6 +209,18 @@ async def test_an_invocation_does_not_wait_for_the_broker(
     broker.gate.set()
     await dispatcher.close()
     assert (broker.ids(), broker.closed) == ([event_id], True)
+
+
+async def test_batches_keep_their_distance(
+    database: Database, dispatcher: Dispatcher, broker: Broker
+) -> None:
+    started = asyncio.get_running_loop().time()
+    for _ in range(3):
+        order = uuid7()
+        await happen(database, order)
+        await dispatched(dispatcher, order)
+    assert asyncio.get_running_loop().time() - started >= 2 * PACE_S
+    assert len(broker.batches) == 3
 
 
 async def test_a_process_keeps_only_so_much_in_mind(
