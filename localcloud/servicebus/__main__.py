@@ -15,7 +15,7 @@ from localcloud.process import bind, configure_logging, ready
 from localcloud.servicebus.broker import Broker
 from localcloud.servicebus.connection import Connection
 from localcloud.servicebus.store import Store, StoreUnusable
-from localcloud.servicebus.topology import TopicSpec, TopologyError, load_topology
+from localcloud.servicebus.topology import Topology, TopologyError, load_topology
 from localcloud.servicebus.transport import Limits, Service, shut_down
 
 log = logging.getLogger(__name__)
@@ -33,7 +33,7 @@ DRAIN_S: Final = 1.0
     "--topology",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     default=Path("infra/servicebus.topology.json"),
-    help="Topics and subscriptions, in the shape of the Service Bus emulator's Config.json.",
+    help="Queues and topics, in the shape of the Service Bus emulator's Config.json.",
 )
 @click.option(
     "--state",
@@ -83,7 +83,7 @@ def main(  # noqa: PLR0917 - click passes one argument for each option
     idle_timeout: float,
     log_level: str,
 ) -> None:
-    """Serve Azure Service Bus topics and subscriptions over AMQP 1.0, on this machine.
+    """Serve Azure Service Bus queues, topics and subscriptions over AMQP 1.0, on this machine.
 
     Once it serves, one line READY {"port": ...} goes to standard output; the log goes to standard
     error. SIGTERM ends it cleanly, and SIGKILL loses nothing that was acknowledged.
@@ -100,9 +100,9 @@ def main(  # noqa: PLR0917 - click passes one argument for each option
     accepted = _read_keys(keys, key_file, root_key)
     limits = Limits(max_message_bytes=max_message_kb * 1024, idle_timeout_s=idle_timeout)
     try:
-        topics = load_topology(topology)
+        entities = load_topology(topology)
         store = Store(state / STORE_FILE, max_store_mb * MIB)
-        serving = _serve(topics, store, accepted, limits, host=host, port=port)
+        serving = _serve(entities, store, accepted, limits, host=host, port=port)
         uvloop.run(serving)
     except (TopologyError, StoreUnusable) as error:
         raise click.ClickException(str(error)) from error
@@ -129,7 +129,7 @@ def _read_keys(keys: Sequence[str], key_file: Path | None, root_key: str | None)
 
 
 async def _serve(
-    topics: Sequence[TopicSpec],
+    topology: Topology,
     store: Store,
     keys: Mapping[str, str],
     limits: Limits,
@@ -140,14 +140,16 @@ async def _serve(
     """Serve until SIGTERM or SIGINT, then take leave of the clients and write what is left."""
     loop = asyncio.get_running_loop()
     store.start()
-    service = Service(Broker(topics, store), keys, limits)
+    service = Service(Broker(topology, store), keys, limits)
     listener = bind(host, port)
     server = await loop.create_server(lambda: Connection(service), sock=listener)
     stop = asyncio.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, stop.set)
     bound = listener.getsockname()[1]
-    log.info("%d topics on port %d", len(topics), bound)
+    log.info(
+        "%d queues and %d topics on port %d", len(topology.queues), len(topology.topics), bound
+    )
     ready(port=bound)
     await stop.wait()
     server.close()

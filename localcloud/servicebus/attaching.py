@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Final
 
 from localcloud.servicebus import cbs
 from localcloud.servicebus.broker import entity_path
-from localcloud.servicebus.consuming import ConsumeLink
+from localcloud.servicebus.consuming import ConsumeLink, SessionLink
 from localcloud.servicebus.errors import (
     NOT_ALLOWED,
     NOT_FOUND,
@@ -16,6 +16,7 @@ from localcloud.servicebus.links import Link, Node, ReplyLink, RequestLink
 from localcloud.servicebus.management import CbsNode, ManagementNode
 from localcloud.servicebus.performatives import Attach
 from localcloud.servicebus.publishing import PublishLink
+from localcloud.servicebus.session_queues import SessionQueue
 
 if TYPE_CHECKING:
     from localcloud.servicebus.session import Session
@@ -47,28 +48,44 @@ def open_link(session: "Session", attach: Attach) -> Link:
 
 def _management(session: "Session", path: str) -> ManagementNode:
     entity = path.removesuffix(MANAGEMENT_SUFFIX)
-    queue = session.connection.broker.queue(entity)
-    if queue is None and session.connection.broker.topic(entity) is None:
+    found = session.connection.broker.entity(entity)
+    if found is None:
         raise _not_found(entity)
-    return ManagementNode(queue)
+    return ManagementNode(session.connection.broker, found)
 
 
 def _receiving(session: "Session", attach: Attach, path: str) -> Link:
     queue = session.connection.broker.queue(path)
     if queue is None:
         raise _not_found(path)
-    if attach.asks_for_session:
-        raise AmqpError(NOT_IMPLEMENTED, "Sessions are not supported yet.")
+    if queue.forward_to is not None:
+        raise AmqpError(
+            NOT_ALLOWED, f"'{path}' forwards its messages to '{queue.forward_to.name}'."
+        )
+    if isinstance(queue, SessionQueue) and attach.session is not None:
+        return SessionLink(session, attach, queue, attach.session)
+    if isinstance(queue, SessionQueue):
+        raise AmqpError(
+            NOT_ALLOWED,
+            "It is not possible for an entity that requires sessions to create a non-sessionful "
+            "message receiver.",
+        )
+    if attach.session is not None:
+        raise AmqpError(
+            NOT_ALLOWED,
+            "A sessionful message receiver cannot be created on an entity that does not require "
+            "sessions.",
+        )
     return ConsumeLink(session, attach, queue)
 
 
 def _sending(session: "Session", attach: Attach, path: str) -> Link:
-    topic = session.connection.broker.topic(path)
-    if topic is not None:
-        return PublishLink(session, attach, topic)
-    if session.connection.broker.queue(path) is not None:
-        raise AmqpError(NOT_ALLOWED, "Messages are sent to topics, not to subscriptions.")
-    raise _not_found(path)
+    entity = session.connection.broker.entity(path)
+    if entity is None:
+        raise _not_found(path)
+    if not session.connection.broker.accepts(path):
+        raise AmqpError(NOT_ALLOWED, "Messages are sent to queues and topics.")
+    return PublishLink(session, attach, entity)
 
 
 def _node_link(session: "Session", attach: Attach, path: str, node: Node) -> Link:

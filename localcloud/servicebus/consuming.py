@@ -1,22 +1,31 @@
-"""The link over which a client receives from a subscription or dead-letter queue."""
+"""The link over which a client receives from a queue, subscription or dead-letter queue."""
 
 from typing import TYPE_CHECKING, Final
 from uuid import UUID, uuid4
 
+from localcloud.servicebus import encoding as enc
 from localcloud.servicebus import performatives as amqp
 from localcloud.servicebus.entities import Message
 from localcloud.servicebus.errors import NOT_IMPLEMENTED, AmqpError
 from localcloud.servicebus.links import OutgoingLink
-from localcloud.servicebus.performatives import Attach, Disposition, Outcome
+from localcloud.servicebus.performatives import Attach, Disposition, Outcome, SessionRequest
 from localcloud.servicebus.queues import Queue
+from localcloud.servicebus.session_queues import SessionQueue
 from localcloud.servicebus.store import Done
 
 if TYPE_CHECKING:
     from localcloud.servicebus.session import Session
 
+LOCKED_UNTIL: Final = "com.microsoft:locked-until-utc"
+EPOCH_TICKS: Final = 621_355_968_000_000_000
+"""1970-01-01 in .NET ticks of 100 ns since the year 1."""
+TICKS_PER_MS: Final = 10_000
+DEFAULT_PATIENCE_MS: Final = 60_000
+"""How long a link waits for the next free session when it does not say."""
+
 
 class ConsumeLink(OutgoingLink):
-    """Messages from a subscription or dead-letter queue, and what the peer decides about them."""
+    """Messages from one queue, and what the peer decides about them."""
 
     def __init__(self, session: "Session", attach: Attach, queue: Queue) -> None:
         super().__init__(session, attach)
@@ -91,12 +100,49 @@ class ConsumeLink(OutgoingLink):
             reason = outcome.info("DeadLetterReason")
             description = outcome.info("DeadLetterErrorDescription")
             self._queue.dead_letter(token, reason, description, settled)
-        elif outcome.code == amqp.MODIFIED and not outcome.undeliverable_here:
-            self._queue.abandon(token, settled)
+        elif outcome.code == amqp.MODIFIED and outcome.undeliverable_here:
+            self._queue.defer(token, settled)
         elif outcome.code == amqp.MODIFIED:
-            raise AmqpError(NOT_IMPLEMENTED, "Deferral is not supported yet.")
+            self._queue.abandon(token, settled)
         else:
             raise AmqpError(NOT_IMPLEMENTED, "This delivery state is not supported.")
+
+
+class SessionLink(ConsumeLink):
+    """A link to one session of a queue. It is confirmed when it has got a session, or refused."""
+
+    def __init__(
+        self, session: "Session", attach: Attach, queue: SessionQueue, request: SessionRequest
+    ) -> None:
+        super().__init__(session, attach, queue)
+        self._sessions = queue
+        self._attached = False
+        self.name = attach.name
+        self.wanted_session = request.name
+        self.patience_ms = DEFAULT_PATIENCE_MS if request.timeout_ms is None else request.timeout_ms
+
+    def accept(self) -> None:
+        self._sessions.request_session(self)
+
+    def granted(self, session: str, locked_until_ms: int) -> None:
+        self._attached = True
+        ticks = enc.long(locked_until_ms * TICKS_PER_MS + EPOCH_TICKS)
+        self.confirm_attach(
+            amqp.source_of_session(self.attach.source.raw, session),
+            enc.map_of((enc.symbol(LOCKED_UNTIL), ticks)),
+        )
+
+    def refused(self, error: AmqpError) -> None:
+        self.refuse_attach(error)
+
+    def lost(self, error: AmqpError) -> None:
+        self.detach(error)
+
+    def leave(self) -> None:
+        if self._attached:
+            super().leave()
+        else:
+            self.refuse_attach(None)
 
 
 _ECHOES: Final = {

@@ -11,7 +11,9 @@ FALSE: Final = b"\x42"
 EMPTY_LIST: Final = b"\x45"
 
 _SYMBOL_CONSTRUCTOR: Final = 0xB3
+_STRING_CONSTRUCTOR: Final = 0xB1
 TIMESTAMP_CONSTRUCTOR: Final = 0x83
+LONG_CONSTRUCTOR: Final = 0x81
 
 _BYTE_LIMIT: Final = 256
 _SMALL_COMPOUND: Final = 254  # the one-byte size also counts the one-byte count
@@ -96,6 +98,11 @@ def array_of(constructor: int, items: Iterable[bytes]) -> bytes:
 def symbol_array(names: Iterable[str]) -> bytes:
     encoded = [name.encode("ascii") for name in names]
     return array_of(_SYMBOL_CONSTRUCTOR, [b"\xb3" + _I.pack(len(name)) + name for name in encoded])
+
+
+def string_array(texts: Iterable[str]) -> bytes:
+    encoded = [text.encode() for text in texts]
+    return array_of(_STRING_CONSTRUCTOR, [b"\xb1" + _I.pack(len(text)) + text for text in encoded])
 
 
 def described(code: int, value: bytes) -> bytes:

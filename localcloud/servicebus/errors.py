@@ -19,6 +19,10 @@ UNATTACHED_HANDLE: Final = "amqp:session:unattached-handle"
 MESSAGE_TOO_LARGE: Final = "amqp:link:message-size-exceeded"
 LOCK_LOST: Final = "com.microsoft:message-lock-lost"
 MESSAGE_NOT_FOUND: Final = "com.microsoft:message-not-found"
+SESSION_LOCK_LOST: Final = "com.microsoft:session-lock-lost"
+SESSION_CANNOT_BE_LOCKED: Final = "com.microsoft:session-cannot-be-locked"
+SESSION_NOT_FOUND: Final = "com.microsoft:session-not-found"
+TIMEOUT: Final = "com.microsoft:timeout"
 ARGUMENT_ERROR: Final = "com.microsoft:argument-error"
 
 
@@ -43,4 +47,14 @@ class MessageLockLost(AmqpError):
             LOCK_LOST,
             "The lock supplied is invalid. Either the lock expired, or the message has already "
             "been removed from the queue.",
+        )
+
+
+class SessionLockLost(AmqpError):
+    """The session is not, or no longer, locked by who acts on it."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            SESSION_LOCK_LOST,
+            "The session lock was lost. Request a new session receiver.",
         )

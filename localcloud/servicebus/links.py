@@ -43,7 +43,11 @@ class Link:
         self.closed = False
 
     def accept(self) -> None:
-        """Confirm the link to the peer."""
+        """Let the link work: here, by confirming it to the peer at once."""
+        self.confirm_attach(self.attach.source.raw)
+
+    def confirm_attach(self, source: bytes, properties: bytes = enc.NULL) -> None:
+        """Confirm the link to the peer, with the source and the link properties that it has."""
         attach = self.attach
         self.session.send(
             enc.composite(
@@ -54,12 +58,15 @@ class Link:
                     enc.boolean(not attach.peer_receives),
                     enc.ubyte(attach.sender_settle_mode),
                     enc.ubyte(attach.receiver_settle_mode),
-                    attach.source.raw,
+                    source,
                     attach.target.raw,
                     enc.NULL,
                     enc.NULL,
                     enc.uint(0) if attach.peer_receives else enc.NULL,
                     enc.ulong(self.session.connection.limits.max_message_bytes),
+                    enc.NULL,
+                    enc.NULL,
+                    properties,
                 ),
             )
         )
@@ -67,6 +74,22 @@ class Link:
     def close(self) -> None:
         """The peer is gone, or the broker ended the link."""
         self.closed = True
+
+    def refuse_attach(self, error: AmqpError | None) -> None:
+        """An attach without source and target, then the reason: how AMQP refuses a link."""
+        self.close()
+        attach = self.attach
+        fields = [enc.string(attach.name), enc.uint(attach.handle)]
+        fields += [enc.boolean(not attach.peer_receives), *[enc.NULL] * 6]
+        if attach.peer_receives:
+            fields.append(enc.uint(0))
+        self.session.send(enc.composite(amqp.ATTACH, fields))
+        self.session.send_detach(attach.handle, error)
+
+    def leave(self) -> None:
+        """The peer ended the link, and is told that it has ended here too."""
+        self.close()
+        self.session.send_detach(self.attach.handle, None)
 
     def detach(self, error: AmqpError) -> None:
         """End the link and tell the peer why."""

@@ -1,13 +1,12 @@
-"""The request-response nodes: `$cbs` takes tokens, `$management` works on a queue's messages."""
+"""The request-response nodes: `$cbs` takes tokens, `$management` works on an entity's messages."""
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Final, cast
-from uuid import UUID
+from typing import TYPE_CHECKING, Final
 
 from localcloud.servicebus import encoding as enc
 from localcloud.servicebus import message as wire
+from localcloud.servicebus.broker import Broker, Entity
 from localcloud.servicebus.cbs import TokenRefused
-from localcloud.servicebus.decoding import Value
 from localcloud.servicebus.errors import (
     ARGUMENT_ERROR,
     LOCK_LOST,
@@ -16,17 +15,18 @@ from localcloud.servicebus.errors import (
     NOT_FOUND,
     NOT_IMPLEMENTED,
     RESOURCE_LIMIT,
+    SESSION_LOCK_LOST,
     AmqpError,
 )
 from localcloud.servicebus.message import Content
+from localcloud.servicebus.operations import OF_MESSAGES, OF_SESSIONS, PUBLISHING, Call
 from localcloud.servicebus.queues import Queue
-from localcloud.servicebus.store import Done
+from localcloud.servicebus.session_queues import SessionQueue
 
 if TYPE_CHECKING:
     from localcloud.servicebus.connection import Connection
 
 type Reply = Callable[[bytes], None]
-type Arguments = Mapping[Value, Value]
 
 OK: Final = 200
 ACCEPTED: Final = 202
@@ -40,11 +40,10 @@ _STATUS: Final = {
     NOT_FOUND: 404,
     MESSAGE_NOT_FOUND: 404,
     LOCK_LOST: 410,
+    SESSION_LOCK_LOST: 410,
     NOT_IMPLEMENTED: 501,
 }
 _PREFIX: Final = "com.microsoft:"
-MAX_PEEKED_BYTES: Final = 1024 * 1024
-"""A peek answers with fewer messages than asked for rather than with more than this."""
 
 
 class CbsNode:
@@ -68,10 +67,11 @@ class CbsNode:
 
 
 class ManagementNode:
-    """Works on the messages of one queue; a topic's node (without a queue) knows nothing yet."""
+    """Works on the messages of one topic or queue."""
 
-    def __init__(self, queue: Queue | None) -> None:
-        self._queue = queue
+    def __init__(self, broker: Broker, entity: Entity) -> None:
+        self._broker = broker
+        self._entity = entity
 
     def answer(self, request: Content, reply: Reply) -> None:
         try:
@@ -80,98 +80,30 @@ class ManagementNode:
             reply(_failure(request, error))
 
     def _work(self, request: Content, reply: Reply) -> None:
-        operation = str(request.application_properties().get("operation")).removeprefix(_PREFIX)
-        work = _OPERATIONS.get(operation)
-        if work is None or self._queue is None:
-            raise AmqpError(NOT_IMPLEMENTED, f"{operation} is not supported yet.")
+        properties = request.application_properties()
+        operation = str(properties.get("operation")).removeprefix(_PREFIX)
         arguments = request.value()
         if not isinstance(arguments, dict):
             raise AmqpError(ARGUMENT_ERROR, "The request has no map as its body.")
-        work(self._queue, arguments, request, reply)
 
+        def answer(body: bytes | None, failure: AmqpError | None = None) -> None:
+            if failure is not None:
+                reply(_failure(request, failure))
+            elif body is None:
+                reply(_answer(request, NO_CONTENT, "Nothing found.", MESSAGE_NOT_FOUND, enc.NULL))
+            else:
+                reply(_answer(request, OK, "OK", None, body))
 
-def _renew_lock(queue: Queue, arguments: Arguments, request: Content, reply: Reply) -> None:
-    tokens = _tokens(arguments)
-    until = enc.timestamp(queue.renew(tokens))
-    expirations = enc.array_of(enc.TIMESTAMP_CONSTRUCTOR, [until] * len(tokens))
-    reply(_success(request, enc.string_map({"expirations": expirations})))
-
-
-def _peek_message(queue: Queue, arguments: Arguments, request: Content, reply: Reply) -> None:
-    start, count = arguments.get("from-sequence-number"), arguments.get("message-count")
-    if type(start) is not int or type(count) is not int:
-        raise AmqpError(ARGUMENT_ERROR, "from-sequence-number and message-count must be numbers.")
-    encoded: list[bytes] = []
-    size = 0
-    for message in queue.peek(start, max(count, 0)):
-        data = message.encoded(peeked=True)
-        size += len(data)
-        if encoded and size > MAX_PEEKED_BYTES:
-            break
-        encoded.append(enc.string_map({"message": enc.binary(data)}))
-    if encoded:
-        reply(_success(request, enc.string_map({"messages": enc.list_of(encoded)})))
-    else:
-        reply(_answer(request, NO_CONTENT, "No messages.", MESSAGE_NOT_FOUND, enc.NULL))
-
-
-def _update_disposition(queue: Queue, arguments: Arguments, request: Content, reply: Reply) -> None:
-    """Settle by lock token, as the SDKs do when the link of a message is gone."""
-    tokens = _tokens(arguments)
-    waiting = len(tokens)
-    failures: list[AmqpError] = []
-
-    def settled(failure: AmqpError | None) -> None:
-        nonlocal waiting
-        waiting -= 1
-        if failure is not None:
-            failures.append(failure)
-        if waiting == 0:
-            reply(_failure(request, failures[0]) if failures else _success(request, enc.NULL))
-
-    for token in tokens:
-        try:
-            _settle(queue, token, arguments, settled)
-        except AmqpError as error:
-            settled(error)
-
-
-def _settle(queue: Queue, token: UUID, arguments: Arguments, done: Done) -> None:
-    status = arguments.get("disposition-status")
-    if status == "completed":
-        queue.complete(token, done)
-    elif status == "abandoned":
-        queue.abandon(token, done)
-    elif status == "suspended":
-        reason = _text(arguments, "deadletter-reason")
-        queue.dead_letter(token, reason, _text(arguments, "deadletter-description"), done)
-    else:
-        raise AmqpError(NOT_IMPLEMENTED, f"Disposition {status!r} is not supported yet.")
-
-
-_OPERATIONS: Final = {
-    "renew-lock": _renew_lock,
-    "peek-message": _peek_message,
-    "update-disposition": _update_disposition,
-}
-
-
-def _tokens(arguments: Arguments) -> list[UUID]:
-    tokens = arguments.get("lock-tokens")
-    if not isinstance(tokens, list) or not tokens:
-        raise AmqpError(ARGUMENT_ERROR, "lock-tokens must be an array of UUIDs.")
-    if not all(isinstance(token, UUID) for token in tokens):
-        raise AmqpError(ARGUMENT_ERROR, "lock-tokens must be an array of UUIDs.")
-    return cast("list[UUID]", tokens)
-
-
-def _text(arguments: Arguments, name: str) -> str | None:
-    value = arguments.get(name)
-    return value if isinstance(value, str) else None
-
-
-def _success(request: Content, body: bytes) -> bytes:
-    return _answer(request, OK, "OK", None, body)
+        link = properties.get("associated-link-name")
+        call = Call(arguments, link if isinstance(link, str) else None, answer)
+        if operation in PUBLISHING:
+            PUBLISHING[operation](self._broker, self._entity, call)
+        elif isinstance(self._entity, SessionQueue) and operation in OF_SESSIONS:
+            OF_SESSIONS[operation](self._entity, call)
+        elif isinstance(self._entity, Queue) and operation in OF_MESSAGES:
+            OF_MESSAGES[operation](self._entity, call)
+        else:
+            raise AmqpError(NOT_IMPLEMENTED, f"{operation} is not supported here.")
 
 
 def _failure(request: Content, error: AmqpError) -> bytes:

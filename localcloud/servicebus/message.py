@@ -23,6 +23,7 @@ ENQUEUED_SEQUENCE_NUMBER: Final = "x-opt-enqueue-sequence-number"
 LOCKED_UNTIL: Final = "x-opt-locked-until"
 MESSAGE_STATE: Final = "x-opt-message-state"
 SCHEDULED_TIME: Final = "x-opt-scheduled-enqueue-time"
+DEAD_LETTER_SOURCE: Final = "x-opt-deadletter-source"
 _BROKER_ANNOTATIONS: Final = frozenset(
     {SEQUENCE_NUMBER, ENQUEUED_TIME, ENQUEUED_SEQUENCE_NUMBER, LOCKED_UNTIL, MESSAGE_STATE}
 )
@@ -83,12 +84,14 @@ class Content:
         "_durable",
         "_priority",
         "_properties",
+        "session",
         "ttl_ms",
     )
 
     def __init__(self) -> None:
         self._durable = self._priority = enc.NULL
         self.ttl_ms: int | None = None
+        self.session: str | None = None
         self._annotations: dict[bytes, bytes] = {}
         self._properties = b""
         self._application_properties = b""
@@ -112,7 +115,8 @@ class Content:
             elif code != DELIVERY_ANNOTATIONS:  # they speak to the next hop, which is the broker
                 body.append(buffer[start:end])
         content._body = b"".join(body)
-        content.properties()
+        session = content.properties().get("group-id")
+        content.session = session if isinstance(session, str) else None
         content.application_properties()
         return content
 
@@ -167,10 +171,28 @@ class Content:
         items = raw_items(self._properties, decode(self._properties, 1)[1])
         return items[0] if items else enc.NULL
 
-    def limit_ttl(self, limit_ms: int | None) -> None:
-        """The message lives no longer than its topic allows."""
-        if limit_ms is not None:
-            self.ttl_ms = limit_ms if self.ttl_ms is None else min(self.ttl_ms, limit_ms)
+    def due_at_ms(self) -> int | None:
+        """When the message is to be enqueued, if its sender set a time."""
+        due = self.annotation(SCHEDULED_TIME)
+        return due if type(due) is int else None
+
+    def limited(self, limit_ms: int | None) -> "Content":
+        """The message, living no longer than its topic allows."""
+        if limit_ms is None or (self.ttl_ms is not None and self.ttl_ms <= limit_ms):
+            return self
+        return self._but(ttl_ms=limit_ms)
+
+    def _but(self, **changes: object) -> "Content":
+        """A copy in which these attributes differ."""
+        copy = Content()
+        for name in Content.__slots__:
+            setattr(copy, name, changes.get(name, getattr(self, name)))
+        return copy
+
+    def with_source(self, queue: str) -> "Content":
+        """A copy that names the queue in which it was dead-lettered, before it was forwarded."""
+        noted = {enc.symbol(DEAD_LETTER_SOURCE): enc.string(queue)}
+        return self._but(_annotations=self._annotations | noted)
 
     def with_message_id(self, message_id: str) -> None:
         """Give the message an id where its sender gave none: some SDKs cannot read one without."""
@@ -184,21 +206,16 @@ class Content:
     def with_dead_letter_reason(self, reason: str | None, description: str | None) -> "Content":
         """A copy that says why it was dead-lettered, in the two properties that the SDKs read."""
         added = {"DeadLetterReason": reason, "DeadLetterErrorDescription": description}
-        copy = Content()
-        for name in Content.__slots__:
-            setattr(copy, name, getattr(self, name))
-        copy._decoded = None
         pairs = {}
         if self._application_properties:
             value_at = decode(self._application_properties, 1)[1]
             pairs = _pairs(self._application_properties, value_at)
         pairs |= {enc.string(k): enc.string(v) for k, v in added.items() if v is not None}
-        if pairs:
-            copy._application_properties = enc.described(
-                APPLICATION_PROPERTIES,
-                enc.map_of([part for pair in pairs.items() for part in pair]),
-            )
-        return copy
+        if not pairs:
+            return self
+        parts = [part for pair in pairs.items() for part in pair]
+        section = enc.described(APPLICATION_PROPERTIES, enc.map_of(parts))
+        return self._but(_application_properties=section, _decoded=None)
 
     def stored(self) -> bytes:
         """The form that is kept: everything the sender wrote, nothing that changes later."""

@@ -33,6 +33,10 @@ SETTLED: Final = 1
 MIXED: Final = 2
 """Sender settle modes; `SETTLED` is what the SDKs call receive-and-delete."""
 
+SESSION_FILTER: Final = "com.microsoft:session-filter"
+TIMEOUT: Final = "com.microsoft:timeout"
+_SOURCE_FILTER: Final = 7
+
 _NAMED: Final = {
     "amqp:open:list": OPEN,
     "amqp:begin:list": BEGIN,
@@ -160,7 +164,7 @@ class Attach:
     source: Terminus
     target: Terminus
     initial_delivery_count: int
-    asks_for_session: bool
+    session: "SessionRequest | None"
 
     @classmethod
     def of(cls, fields: Fields, body: bytes) -> Self:
@@ -180,7 +184,7 @@ class Attach:
             Terminus.of(source, raw[5]),
             Terminus.of(fields.value(6), raw[6]),
             fields.number(9) or 0,
-            _has_filter(source, "com.microsoft:session-filter"),
+            SessionRequest.of(source, fields.value(13)),
         )
 
 
@@ -190,11 +194,36 @@ def _value_offset(body: bytes) -> int:
     return at
 
 
-def _has_filter(source: Value, name: str) -> bool:
-    if not isinstance(source, Described):
-        return False
-    filters = Fields(source.value).value(7)
-    return isinstance(filters, dict) and name in filters
+@dataclass(frozen=True, slots=True)
+class SessionRequest:
+    """A receiver asks for a session: a named one, or else the next, within some milliseconds."""
+
+    name: str | None
+    timeout_ms: int | None
+
+    @classmethod
+    def of(cls, source: Value, properties: Value) -> Self | None:
+        """The request in the source of a link and in its properties, None if there is none."""
+        if not isinstance(source, Described):
+            return None
+        filters = Fields(source.value).value(_SOURCE_FILTER)
+        if not isinstance(filters, dict) or SESSION_FILTER not in filters:
+            return None
+        wanted = filters[SESSION_FILTER]
+        if isinstance(wanted, Described):
+            wanted = wanted.value
+        timeout = properties.get(TIMEOUT) if isinstance(properties, dict) else None
+        return cls(
+            wanted if isinstance(wanted, str) else None, timeout if type(timeout) is int else None
+        )
+
+
+def source_of_session(raw: bytes, session: str) -> bytes:
+    """The source that a link asked for, with the session that it got."""
+    fields = raw_items(raw, _value_offset(raw))
+    fields += [enc.NULL] * (_SOURCE_FILTER + 1 - len(fields))
+    fields[_SOURCE_FILTER] = enc.map_of((enc.symbol(SESSION_FILTER), enc.string(session)))
+    return enc.composite(SOURCE, fields)
 
 
 @dataclass(frozen=True, slots=True)

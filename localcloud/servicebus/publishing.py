@@ -1,8 +1,8 @@
-"""The link over which a client publishes to a topic."""
+"""The link over which a client publishes to a topic or queue."""
 
 from typing import TYPE_CHECKING, Final
 
-from localcloud.servicebus.broker import Topic
+from localcloud.servicebus.broker import Entity
 from localcloud.servicebus.errors import AmqpError
 from localcloud.servicebus.links import IncomingLink
 from localcloud.servicebus.message import Content, unpack_batch
@@ -16,11 +16,11 @@ BATCH_FORMAT: Final = 0x80013700
 
 
 class PublishLink(IncomingLink):
-    """Messages for a topic. Each is confirmed when it is on disk."""
+    """Messages for a topic or queue. Each is confirmed when it is on disk."""
 
-    def __init__(self, session: "Session", attach: Attach, topic: Topic) -> None:
+    def __init__(self, session: "Session", attach: Attach, entity: Entity) -> None:
         super().__init__(session, attach)
-        self._topic = topic
+        self._entity = entity
 
     def receive(self, transfer: Transfer, data: bytes) -> None:
         encoded = unpack_batch(data) if transfer.message_format == BATCH_FORMAT else [data]
@@ -36,7 +36,7 @@ class PublishLink(IncomingLink):
 
         connection.publish_started()
         try:
-            connection.broker.publish(self._topic, contents, stored)
+            connection.broker.publish(self._entity, contents, stored)
         except AmqpError:
             connection.publish_finished()
             raise

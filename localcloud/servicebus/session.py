@@ -168,30 +168,19 @@ class Session:
         try:
             link = open_link(self, attach)
         except AmqpError as error:
-            self._refuse(attach, error)
+            link = Link(self, attach)
+            self._links[attach.handle] = link  # until the peer detaches it too
+            link.refuse_attach(error)
             return
         self._links[attach.handle] = link
         link.accept()
-
-    def _refuse(self, attach: Attach, error: AmqpError) -> None:
-        """An attach without source and target, then the reason: how AMQP refuses a link."""
-        fields = [enc.string(attach.name), enc.uint(attach.handle)]
-        fields += [enc.boolean(not attach.peer_receives), *[enc.NULL] * 6]
-        if attach.peer_receives:
-            fields.append(enc.uint(0))
-        self.send(enc.composite(amqp.ATTACH, fields))
-        self.send_detach(attach.handle, error)
-        refused = Link(self, attach)
-        refused.close()
-        self._links[attach.handle] = refused  # until the peer detaches it too
 
     def on_detach(self, handle: int) -> None:
         link = self._links.pop(handle, None)
         if link is None:
             raise _unattached(handle)
         if not link.closed:
-            link.close()
-            self.send_detach(handle, None)
+            link.leave()
 
     def on_flow(self, flow: Flow) -> None:
         acknowledged = (

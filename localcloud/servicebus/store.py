@@ -10,12 +10,25 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from localcloud.servicebus.changes import (
+    ALL_COUNTERS,
+    ALL_MESSAGE_IDS,
+    ALL_MESSAGES,
+    ALL_SESSIONS,
+    MIGRATIONS,
+    SCHEMA_VERSION,
+    Change,
+    Insert,
+    RememberId,
+    SetSessionState,
+    Stored,
+    statements,
+)
 from localcloud.servicebus.errors import INTERNAL_ERROR, RESOURCE_LIMIT, AmqpError
 
 log = logging.getLogger(__name__)
 
 APPLICATION_ID: Final = 0x53425553
-SCHEMA_VERSION: Final = 1
 PAGE_BYTES: Final = 4096
 MAX_BATCH: Final = 2_000
 """Transactions of callers that one commit may carry; it bounds how long the first of them waits."""
@@ -23,94 +36,11 @@ MAX_BATCH: Final = 2_000
 _LOCK_WAIT_S: Final = 1.0
 _WAL_LIMIT_BYTES: Final = 64 * 1024 * 1024
 
-_SCHEMA: Final = """
-    CREATE TABLE messages (
-        id INTEGER PRIMARY KEY,
-        queue TEXT NOT NULL,
-        sequence INTEGER NOT NULL,
-        enqueued_sequence INTEGER NOT NULL,
-        enqueued_at_ms INTEGER NOT NULL,
-        expires_at_ms INTEGER,
-        delivery_count INTEGER NOT NULL,
-        content BLOB NOT NULL
-    ) STRICT;
-    CREATE TABLE counters (
-        name TEXT PRIMARY KEY,
-        value INTEGER NOT NULL
-    ) STRICT, WITHOUT ROWID;
-"""
-_INSERT: Final = """
-    INSERT INTO messages (
-        id, queue, sequence, enqueued_sequence, enqueued_at_ms, expires_at_ms, delivery_count,
-        content
-    )
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?)
-"""
-_DELETE: Final = """
-    DELETE FROM messages
-    WHERE id = ?
-"""
-_COUNT_DELIVERY: Final = """
-    UPDATE messages
-    SET delivery_count = ?
-    WHERE id = ?
-"""
-_ADVANCE: Final = """
-    INSERT INTO counters (name, value)
-    VALUES (?, ?)
-    ON CONFLICT (name) DO UPDATE SET value = excluded.value
-"""
-_ALL_MESSAGES: Final = """
-    SELECT id, queue, sequence, enqueued_sequence, enqueued_at_ms, expires_at_ms, delivery_count,
-        content
-    FROM messages
-    ORDER BY id
-"""
-_ALL_COUNTERS: Final = """
-    SELECT name, value
-    FROM counters
-    ORDER BY name
-"""
-
 
 class StoreUnusable(Exception):
     """The state folder cannot be served: locked, corrupt, foreign, or from a newer version."""
 
 
-class Insert(NamedTuple):
-    """A message enters a queue. `id` is unique in the store and never given twice."""
-
-    id: int
-    queue: str
-    sequence: int
-    enqueued_sequence: int
-    enqueued_at_ms: int
-    expires_at_ms: int | None
-    delivery_count: int
-    content: bytes
-
-
-class Delete(NamedTuple):
-    """A message is gone for good."""
-
-    id: int
-
-
-class CountDelivery(NamedTuple):
-    """A delivery of a message failed."""
-
-    delivery_count: int
-    id: int
-
-
-class Advance(NamedTuple):
-    """A counter moved on; its old values are never given again, even when their rows are gone."""
-
-    name: str
-    value: int
-
-
-type Change = Insert | Delete | CountDelivery | Advance
 type Done = Callable[[AmqpError | None], None]
 """Called in the event loop once the changes are on disk, or with the reason why they are not."""
 
@@ -142,14 +72,17 @@ class Store:
         except OSError as error:
             raise StoreUnusable(f"{path}: {error}") from error
 
-    def load(self) -> tuple[list[Insert], dict[str, int]]:
-        """Every stored message in the order of arrival, and the counters. Raises StoreUnusable."""
+    def load(self) -> Stored:
+        """Everything that is stored. Raises StoreUnusable."""
         try:
-            messages = [Insert(*row) for row in self._db.execute(_ALL_MESSAGES)]
-            counters = dict(self._db.execute(_ALL_COUNTERS).fetchall())
+            return Stored(
+                [Insert(*row) for row in self._db.execute(ALL_MESSAGES)],
+                dict(self._db.execute(ALL_COUNTERS).fetchall()),
+                [SetSessionState(*row) for row in self._db.execute(ALL_SESSIONS)],
+                [RememberId(*row) for row in self._db.execute(ALL_MESSAGE_IDS)],
+            )
         except sqlite3.Error as error:
             raise StoreUnusable(_explain(self._path, error)) from error
-        return messages, counters
 
     def start(self) -> None:
         """Begin to write; `done` callbacks will run in the current event loop."""
@@ -193,17 +126,11 @@ class Store:
 
     def _try(self, batch: list[_Transaction]) -> AmqpError | None:
         changes = [change for transaction in batch for change in transaction.changes]
-        counters = dict(change for change in changes if isinstance(change, Advance))
         try:
             self._db.execute("BEGIN IMMEDIATE")
-            for statement, kind in (
-                (_INSERT, Insert),
-                (_COUNT_DELIVERY, CountDelivery),
-                (_DELETE, Delete),
-            ):
-                if rows := [change for change in changes if isinstance(change, kind)]:
+            for statement, rows in statements(changes):
+                if rows:
                     self._db.executemany(statement, rows)
-            self._db.executemany(_ADVANCE, counters.items())
             self._db.execute("COMMIT")
         except sqlite3.Error as error:
             with contextlib.suppress(sqlite3.Error):
@@ -255,19 +182,21 @@ def _prepare(db: sqlite3.Connection, path: Path, max_bytes: int) -> None:
     db.execute(f"PRAGMA journal_size_limit = {_WAL_LIMIT_BYTES}")
     db.execute("BEGIN IMMEDIATE")
     tables = db.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
-    if tables == 0:
-        db.executescript(f"{_SCHEMA} PRAGMA application_id = {APPLICATION_ID};")
-        db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-    db.commit()
-    application = db.execute("PRAGMA application_id").fetchone()[0]
     version = db.execute("PRAGMA user_version").fetchone()[0]
-    if application != APPLICATION_ID:
+    if tables == 0:
+        db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    elif db.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
         raise StoreUnusable(f"{path} is a database, but not the store of this broker")
     if version > SCHEMA_VERSION:
         raise StoreUnusable(
             f"{path} was written by a newer version (schema {version}, this one reads "
             f"{SCHEMA_VERSION}): update the local cloud, or move the file away"
         )
+    for migration in MIGRATIONS[version:]:
+        for statement in filter(str.strip, migration.split(";")):
+            db.execute(statement)
+    db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+    db.commit()
     flaw = db.execute("PRAGMA quick_check(1)").fetchone()[0]
     if flaw != "ok":
         raise StoreUnusable(_corrupt(path, flaw))

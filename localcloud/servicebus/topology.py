@@ -19,39 +19,43 @@ MAX_LOCK_MS: Final = 300_000
 MAX_DELIVERY_COUNT: Final = 2_000
 DEFAULT_LOCK_MS: Final = 60_000
 DEFAULT_MAX_DELIVERY_COUNT: Final = 10
+DEFAULT_DUPLICATE_WINDOW_MS: Final = 600_000
+MIN_DUPLICATE_WINDOW_MS: Final = 20_000
+MAX_DUPLICATE_WINDOW_MS: Final = 7 * 24 * 3_600_000
 
 _COMMENT_OR_STRING: Final = re.compile(r'"(?:\\.|[^"\\])*"|//[^\n]*|/\*.*?\*/', re.DOTALL)
 _DURATION: Final = re.compile(
     r"P(?:(?P<days>\d+)D)?"
     r"(?:T(?:(?P<hours>\d+)H)?(?:(?P<minutes>\d+)M)?(?:(?P<seconds>\d+(?:\.\d+)?)S)?)?"
 )
-_UNSUPPORTED_FLAGS: Final = (
-    "RequiresSession",
-    "RequiresDuplicateDetection",
-    "EnablePartitioning",
-    "DeadLetteringOnFilterEvaluationExceptions",
-)
-_UNSUPPORTED_NAMES: Final = ("ForwardTo", "ForwardDeadLetteredMessagesTo", "AutoDeleteOnIdle")
-_HARMLESS: Final = (
-    "DuplicateDetectionHistoryTimeWindow",
-    "EnableBatchedOperations",
-    "UserMetadata",
-)
+_UNSUPPORTED_FLAGS: Final = ("EnablePartitioning", "DeadLetteringOnFilterEvaluationExceptions")
+_UNSUPPORTED_NAMES: Final = ("AutoDeleteOnIdle",)
+_HARMLESS: Final = ("EnableBatchedOperations", "UserMetadata")
 
 
 class TopologyError(Exception):
     """The file asks for something impossible or unsupported; names the entity and property."""
 
 
-@dataclass(frozen=True)
-class SubscriptionSpec:
-    """One subscription; its filters are alternatives, any of them suffices."""
+@dataclass(frozen=True, kw_only=True)
+class QueueSpec:
+    """One queue, or what a subscription has in common with one."""
 
     name: str
     lock_ms: int
     max_delivery_count: int
     default_ttl_ms: int | None
     dead_letter_expired: bool
+    requires_session: bool
+    forward_to: str | None
+    forward_dead_letters_to: str | None
+    duplicate_window_ms: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SubscriptionSpec(QueueSpec):
+    """One subscription; its filters are alternatives, any of them suffices."""
+
     filters: tuple[Filter, ...]
 
 
@@ -61,11 +65,20 @@ class TopicSpec:
 
     name: str
     default_ttl_ms: int | None
+    duplicate_window_ms: int | None
     subscriptions: tuple[SubscriptionSpec, ...]
 
 
-def load_topology(path: Path) -> tuple[TopicSpec, ...]:
-    """The topics that the file declares. Raises TopologyError, naming file, entity and property."""
+@dataclass(frozen=True)
+class Topology:
+    """The entities of one namespace. What they forward to exists."""
+
+    queues: tuple[QueueSpec, ...]
+    topics: tuple[TopicSpec, ...]
+
+
+def load_topology(path: Path) -> Topology:
+    """The entities of the file. Raises TopologyError, naming file, entity and property."""
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -76,8 +89,8 @@ def load_topology(path: Path) -> tuple[TopicSpec, ...]:
         raise TopologyError(f"{path}: {error}") from error
 
 
-def parse_topology(text: str) -> tuple[TopicSpec, ...]:
-    """The topics that the text declares; `//` and `/* */` comments are allowed."""
+def parse_topology(text: str) -> Topology:
+    """The entities that the text declares; `//` and `/* */` comments are allowed."""
 
     def without_comment(match: re.Match[str]) -> str:
         return match[0] if match[0].startswith('"') else " "
@@ -92,46 +105,102 @@ def parse_topology(text: str) -> tuple[TopicSpec, ...]:
     if len(namespaces) != 1:
         raise TopologyError(f"UserConfig: Namespaces holds {len(namespaces)}, exactly 1 is served")
     namespace = namespaces[0]
-    if _at(namespace, "the namespace", "Queues", list, []):
-        raise TopologyError("the namespace: Queues are not supported yet")
+    queues = tuple(_queue(entry) for entry in _at(namespace, "the namespace", "Queues", list, []))
     topics = tuple(_topic(entry) for entry in _at(namespace, "the namespace", "Topics", list, []))
-    _refuse_twins("the namespace", (topic.name for topic in topics))
-    return topics
+    _refuse_twins(
+        "the namespace", [*(queue.name for queue in queues), *(topic.name for topic in topics)]
+    )
+    topology = Topology(queues, topics)
+    _refuse_dead_ends(topology)
+    return topology
+
+
+def _queue(entry: Any) -> QueueSpec:
+    name = _at(entry, "a queue", "Name", str)
+    where = f"queue {name}"
+    properties = _Properties(where, _at(entry, where, "Properties", dict, {}))
+    window_ms = _duplicate_window_ms(properties, where)
+    common = _common(properties, where)
+    properties.refuse_the_rest()
+    return QueueSpec(name=name, duplicate_window_ms=window_ms, **common)
 
 
 def _topic(entry: Any) -> TopicSpec:
     name = _at(entry, "a topic", "Name", str)
     where = f"topic {name}"
     properties = _Properties(where, _at(entry, where, "Properties", dict, {}))
-    ttl = properties.duration_ms("DefaultMessageTimeToLive")
+    ttl_ms = properties.duration_ms("DefaultMessageTimeToLive")
+    window_ms = _duplicate_window_ms(properties, where)
     properties.refuse_the_rest()
     subscriptions = tuple(
         _subscription(name, sub) for sub in _at(entry, where, "Subscriptions", list, [])
     )
     _refuse_twins(where, (subscription.name for subscription in subscriptions))
-    return TopicSpec(name, ttl, subscriptions)
+    return TopicSpec(name, ttl_ms, window_ms, subscriptions)
 
 
 def _subscription(topic: str, entry: Any) -> SubscriptionSpec:
     name = _at(entry, f"a subscription of topic {topic}", "Name", str)
     where = f"subscription {topic}/{name}"
     properties = _Properties(where, _at(entry, where, "Properties", dict, {}))
-    lock_ms = properties.duration_ms("LockDuration")
-    spec = SubscriptionSpec(
-        name=name,
-        lock_ms=DEFAULT_LOCK_MS if lock_ms is None else lock_ms,
-        max_delivery_count=properties.whole("MaxDeliveryCount", DEFAULT_MAX_DELIVERY_COUNT),
-        default_ttl_ms=properties.duration_ms("DefaultMessageTimeToLive"),
-        dead_letter_expired=properties.flag("DeadLetteringOnMessageExpiration"),
-        filters=tuple(_filter(where, rule) for rule in _at(entry, where, "Rules", list, []))
-        or (TrueFilter(),),
-    )
+    filters = tuple(_filter(where, rule) for rule in _at(entry, where, "Rules", list, []))
+    common = _common(properties, where)
     properties.refuse_the_rest()
-    if not 0 < spec.lock_ms <= MAX_LOCK_MS:
+    return SubscriptionSpec(name=name, filters=filters or (TrueFilter(),), **common)
+
+
+def _common(properties: "_Properties", where: str) -> dict[str, Any]:
+    """What queues and subscriptions share, as arguments of their specs."""
+    lock_ms = properties.duration_ms("LockDuration")
+    lock_ms = DEFAULT_LOCK_MS if lock_ms is None else lock_ms
+    count = properties.whole("MaxDeliveryCount", DEFAULT_MAX_DELIVERY_COUNT)
+    requires_session = properties.flag("RequiresSession")
+    forward_to = properties.text("ForwardTo")
+    if not 0 < lock_ms <= MAX_LOCK_MS:
         raise TopologyError(f"{where}: LockDuration must be above zero and at most PT5M")
-    if not 1 <= spec.max_delivery_count <= MAX_DELIVERY_COUNT:
+    if not 1 <= count <= MAX_DELIVERY_COUNT:
         raise TopologyError(f"{where}: MaxDeliveryCount must be 1 to {MAX_DELIVERY_COUNT}")
-    return spec
+    if requires_session and forward_to is not None:
+        raise TopologyError(f"{where}: RequiresSession excludes ForwardTo")
+    return {
+        "lock_ms": lock_ms,
+        "max_delivery_count": count,
+        "default_ttl_ms": properties.duration_ms("DefaultMessageTimeToLive"),
+        "dead_letter_expired": properties.flag("DeadLetteringOnMessageExpiration"),
+        "requires_session": requires_session,
+        "forward_to": forward_to,
+        "forward_dead_letters_to": properties.text("ForwardDeadLetteredMessagesTo"),
+    }
+
+
+def _duplicate_window_ms(properties: "_Properties", where: str) -> int | None:
+    name = "DuplicateDetectionHistoryTimeWindow"
+    window_ms = properties.duration_ms(name)
+    if not properties.flag("RequiresDuplicateDetection"):
+        return None
+    if window_ms is None:
+        return DEFAULT_DUPLICATE_WINDOW_MS
+    if not MIN_DUPLICATE_WINDOW_MS <= window_ms <= MAX_DUPLICATE_WINDOW_MS:
+        raise TopologyError(f"{where}: {name} must be PT20S to P7D")
+    return window_ms
+
+
+def _refuse_dead_ends(topology: Topology) -> None:
+    """What is forwarded must arrive somewhere else."""
+    sources = {f"queue {spec.name}": spec for spec in topology.queues}
+    for topic in topology.topics:
+        sources |= {f"subscription {topic.name}/{sub.name}": sub for sub in topic.subscriptions}
+    targets = {queue.name.lower() for queue in topology.queues}
+    targets |= {topic.name.lower() for topic in topology.topics}
+    for where, spec in sources.items():
+        for name, target in (
+            ("ForwardTo", spec.forward_to),
+            ("ForwardDeadLetteredMessagesTo", spec.forward_dead_letters_to),
+        ):
+            if target is not None and target.lower() not in targets:
+                raise TopologyError(f"{where}: {name} names {target}, which does not exist")
+            if target is not None and where == f"queue {target}":
+                raise TopologyError(f"{where}: {name} names the queue itself")
 
 
 def _filter(subscription: str, entry: Any) -> Filter:
@@ -181,6 +250,10 @@ class _Properties:
 
     def whole(self, name: str, default: int) -> int:
         return int(self._take(name, int, default))
+
+    def text(self, name: str) -> str | None:
+        """Some text, None when it is not given or empty."""
+        return self._take(name, str, None) or None
 
     def duration_ms(self, name: str) -> int | None:
         """An ISO 8601 duration in milliseconds, None when it is not given."""

@@ -39,12 +39,37 @@ def _topics() -> dict[str, list[dict[str, Any]]]:
             subscription("kept", DeadLetteringOnMessageExpiration=True),
             subscription("dropped", DefaultMessageTimeToLive="PT0.5S"),
         ]
+    topics["relay"] = [subscription("on", [{"Label": "go"}], ForwardTo="goal"), subscription()]
+    topics["in-sessions"] = [subscription(RequiresSession=True)]
     return topics
+
+
+def _queues() -> dict[str, dict[str, Any]]:
+    queues: dict[str, dict[str, Any]] = {}
+    for sdk in SDKS:
+        queues |= {f"queue-{sdk}": {}, f"sessions-{sdk}": {"RequiresSession": True}}
+    return queues | {
+        "deferred": {"MaxDeliveryCount": 2},
+        "deferred-too": {},
+        "unique": {"RequiresDuplicateDetection": True},
+        "goal": {},
+        "forwarding": {"ForwardTo": "goal"},
+        "circle": {"ForwardTo": "circle-too"},
+        "circle-too": {"ForwardTo": "circle"},
+        "morgue": {},
+        "mortal": {"MaxDeliveryCount": 1, "ForwardDeadLetteredMessagesTo": "morgue"},
+        "next-session": {"RequiresSession": True},
+        "session-lost": {"RequiresSession": True, "LockDuration": SHORT_LOCK},
+        "session-state": {"RequiresSession": True},
+        "session-busy": {"RequiresSession": True},
+    }
 
 
 @pytest.fixture(scope="session")
 def topology(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_topology(tmp_path_factory.mktemp("servicebus") / "topology.json", _topics())
+    return write_topology(
+        tmp_path_factory.mktemp("servicebus") / "topology.json", _topics(), _queues()
+    )
 
 
 @pytest.fixture(scope="session")

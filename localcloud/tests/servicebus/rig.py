@@ -81,9 +81,14 @@ def subscription(
     return {"Name": name, "Properties": properties, "Rules": filters}
 
 
-def write_topology(path: Path, topics: Mapping[str, Sequence[Mapping[str, Any]]]) -> Path:
-    """A topology file with these subscriptions for each topic."""
+def write_topology(
+    path: Path,
+    topics: Mapping[str, Sequence[Mapping[str, Any]]],
+    queues: Mapping[str, Mapping[str, Any]] | None = None,
+) -> Path:
+    """A topology file with these subscriptions for each topic, and properties for each queue."""
     entries = [{"Name": name, "Subscriptions": subs} for name, subs in topics.items()]
-    namespace = {"Name": "sbemulatorns", "Queues": [], "Topics": entries}
+    waiting = [{"Name": name, "Properties": own} for name, own in (queues or {}).items()]
+    namespace = {"Name": "sbemulatorns", "Queues": waiting, "Topics": entries}
     path.write_text(json.dumps({"UserConfig": {"Namespaces": [namespace]}}), encoding="utf-8")
     return path

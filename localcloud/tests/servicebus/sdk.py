@@ -72,6 +72,18 @@ class Sdk:
             self._client.get_subscription_receiver(topic, subscription, **options)
         )
 
+    async def queue_sender(self, queue: str) -> Any:
+        return await self._opened(self._client.get_queue_sender(queue))
+
+    async def queue_receiver(self, queue: str, **options: Any) -> Any:
+        return await self._opened(self._client.get_queue_receiver(queue, **options))
+
+    async def queue_pair(self, queue: str, **options: Any) -> Pair:
+        sender, receiver = await asyncio.gather(
+            self.queue_sender(queue), self.queue_receiver(queue, **options)
+        )
+        return Pair(queue, sender, receiver)
+
     async def _opened(self, handler: Any) -> Any:
         if self._pool is None:
             await handler.__aenter__()

@@ -270,7 +270,7 @@ def test_dead_lettering_leaves_the_original_alone() -> None:
 
 def test_a_topic_shortens_the_life_of_a_message_but_never_prolongs_it() -> None:
     content = Content.parse(sample())
-    content.limit_ttl(int(timedelta(days=14).total_seconds() * 1000))
+    content = content.limited(int(timedelta(days=14).total_seconds() * 1000))
     assert content.ttl_ms == 5_000
-    content.limit_ttl(10)
+    content = content.limited(10)
     assert content.ttl_ms == 10

@@ -28,6 +28,7 @@ from localcloud.tests.servicebus.rig import (
     write_topology,
 )
 from localcloud.tests.servicebus.sdk import Pair, Sdk
+from localcloud.tests.servicebus.waiting import receive
 
 KILLS = 4
 # After a lost connection the asynchronous SDK leaves its old transport to the garbage collector.
@@ -60,15 +61,6 @@ async def opened(broker: BrokerProcess) -> AsyncIterator[tuple[Sdk, Pair]]:
     await sdk.prepare(["t"])
     yield sdk, sdk.take("t")
     await sdk.close()
-
-
-async def receive(receiver: Any, count: int) -> list[Any]:
-    """Exactly `count` messages."""
-    messages: list[Any] = []
-    async with asyncio.timeout(10):
-        while len(messages) < count:
-            messages += await receiver.receive_messages(count - len(messages), max_wait_time=2)
-    return messages
 
 
 @dataclass
@@ -198,7 +190,7 @@ def test_messages_of_a_subscription_that_is_gone_are_kept(topology: Path, tmp_pa
         pass
     db = sqlite3.connect(state / "servicebus.sqlite3")
     with db:
-        db.execute("INSERT INTO messages VALUES (1, 'old/subscriptions/s', 1, 1, 1, NULL, 0, x'')")
+        db.execute("INSERT INTO messages VALUES (1, 'gone', 1, 1, 1, NULL, 0, x'', NULL, 0)")
     db.close()
     with running(topology, state):
         pass
@@ -223,8 +215,10 @@ def test_a_taken_port_is_named(topology: Path, tmp_path: Path) -> None:
 
 
 def test_an_unsupported_topology_is_named(tmp_path: Path) -> None:
-    topology = write_topology(tmp_path / "t.json", {"t": [subscription(RequiresSession=True)]})
-    with pytest.raises(BrokerRefused, match="subscription t/all: RequiresSession is not supported"):
+    topology = write_topology(tmp_path / "t.json", {"t": [subscription(AutoDeleteOnIdle="PT1H")]})
+    with pytest.raises(
+        BrokerRefused, match="subscription t/all: AutoDeleteOnIdle is not supported"
+    ):
         BrokerProcess(topology, tmp_path / "state")
 
 

@@ -16,29 +16,11 @@ from azure.servicebus.exceptions import (
 )
 
 from localcloud.tests.servicebus.sdk import Pair, Sdk
+from localcloud.tests.servicebus.waiting import bodies, nothing_comes, receive
 
 DEAD_LETTERS = ServiceBusSubQueue.DEAD_LETTER
 ONE_SDK = pytest.mark.parametrize("sdk", ["aio"], indirect=True)
 """For what the broker alone decides."""
-
-
-async def receive(receiver: Any, count: int, *, within_s: float = 10.0) -> list[Any]:
-    """Exactly `count` messages."""
-    messages: list[Any] = []
-    async with asyncio.timeout(within_s):
-        while len(messages) < count:
-            messages += await receiver.receive_messages(count - len(messages), max_wait_time=2)
-    assert len(messages) == count
-    return messages
-
-
-async def nothing_comes(receiver: Any) -> bool:
-    messages: list[Any] = await receiver.receive_messages(1, max_wait_time=0.2)
-    return messages == []
-
-
-def bodies(messages: list[Any]) -> list[str]:
-    return [str(message) for message in messages]
 
 
 async def test_a_message_arrives_as_it_was_sent_and_is_gone_once_completed(plain: Pair) -> None:
@@ -320,29 +302,3 @@ async def test_unknown_entities_are_not_found(sdk: Sdk, plain: Pair) -> None:
     assert isinstance(nowhere, MessagingEntityNotFoundError)
     assert "The messaging entity 'nowhere' could not be found." in str(nowhere)
     assert isinstance(nobody, MessagingEntityNotFoundError)
-
-
-@ONE_SDK
-async def test_scheduling_says_that_it_is_not_supported(plain: Pair) -> None:
-    later = datetime.now(UTC) + timedelta(hours=1)
-    with pytest.raises(ServiceBusError, match="schedule-message is not supported yet"):
-        await plain.sender.schedule_messages(ServiceBusMessage("later"), later)
-    with pytest.raises(ServiceBusError, match="Scheduled messages are not supported yet"):
-        await plain.sender.send_messages(ServiceBusMessage("l", scheduled_enqueue_time_utc=later))
-    assert await plain.receiver.peek_messages(10) == []
-
-
-@ONE_SDK
-async def test_sessions_say_that_they_are_not_supported(sdk: Sdk, plain: Pair) -> None:
-    with pytest.raises(ServiceBusError, match="Sessions are not supported yet"):
-        await sdk.receiver(plain.topic, session_id="s-1")
-
-
-@ONE_SDK
-async def test_deferral_says_that_it_is_not_supported(plain: Pair) -> None:
-    await plain.sender.send_messages(ServiceBusMessage("defer me"))
-    (message,) = await receive(plain.receiver, 1)
-    with pytest.raises(ServiceBusError, match="Deferral is not supported yet"):
-        await plain.receiver.defer_message(message)
-    with pytest.raises(ServiceBusError, match="receive-by-sequence-number is not supported yet"):
-        await plain.receiver.receive_deferred_messages([message.sequence_number])

@@ -7,16 +7,21 @@ from pathlib import Path
 
 import pytest
 
-from localcloud.servicebus.errors import AmqpError
-from localcloud.servicebus.store import (
+from localcloud.servicebus.changes import (
+    SCHEMA_1,
     Advance,
     Change,
     CountDelivery,
+    Defer,
     Delete,
+    ForgetIds,
     Insert,
-    Store,
-    StoreUnusable,
+    RememberId,
+    SetSessionState,
+    Stored,
 )
+from localcloud.servicebus.errors import AmqpError
+from localcloud.servicebus.store import APPLICATION_ID, Store, StoreUnusable
 
 MIB = 1024 * 1024
 
@@ -34,14 +39,52 @@ async def write(store: Store, changes: Sequence[Change]) -> AmqpError | None:
 
 async def test_what_was_written_is_there_after_reopening(tmp_path: Path) -> None:
     store = Store(tmp_path / "new" / "s.db", 64 * MIB)
-    assert store.load() == ([], {})
+    assert store.load() == Stored([], {}, [], [])
     store.start()
     assert await write(store, [row(1), row(2), Advance("q", 2)]) is None
     assert await write(store, [Delete(1), CountDelivery(3, 2), Advance("q", 5)]) is None
     await store.close()
     reopened = Store(tmp_path / "new" / "s.db", 64 * MIB)
-    assert reopened.load() == ([row(2)._replace(delivery_count=3)], {"q": 5})
+    assert reopened.load() == Stored([row(2)._replace(delivery_count=3)], {"q": 5}, [], [])
     await reopened.close()
+
+
+async def test_the_last_of_several_changes_to_one_thing_counts(tmp_path: Path) -> None:
+    store = Store(tmp_path / "s.db", 64 * MIB)
+    store.start()
+    changes: list[Change] = [
+        row(1),
+        Defer(1),
+        SetSessionState("q", "a", b"1"),
+        SetSessionState("q", "a", b"2"),
+        SetSessionState("q", "b", b"3"),
+        SetSessionState("q", "b", None),
+        RememberId("q", "old", 5),
+        RememberId("q", "young", 9),
+        ForgetIds("q", 5),
+    ]
+    assert await write(store, changes) is None
+    assert store.load() == Stored(
+        [row(1)._replace(deferred=1)],
+        {},
+        [SetSessionState("q", "a", b"2")],
+        [RememberId("q", "young", 9)],
+    )
+    await store.close()
+
+
+async def test_a_file_of_the_first_version_is_brought_up_to_date(tmp_path: Path) -> None:
+    db = sqlite3.connect(tmp_path / "s.db")
+    db.executescript(SCHEMA_1)
+    db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    db.execute("PRAGMA user_version = 1")
+    db.execute("INSERT INTO messages VALUES (1, 'q', 1, 1, 1001, NULL, 0, x'636f6e74656e74')")
+    db.commit()
+    db.close()
+    for _ in range(2):
+        store = Store(tmp_path / "s.db", 64 * MIB)
+        assert store.load() == Stored([row(1)], {}, [], [])
+        await store.close()
 
 
 async def test_closing_writes_what_was_submitted(tmp_path: Path) -> None:
@@ -52,7 +95,7 @@ async def test_closing_writes_what_was_submitted(tmp_path: Path) -> None:
         store.submit([row(number)], outcomes.append)
     await store.close()
     reopened = Store(tmp_path / "s.db", 64 * MIB)
-    assert len(reopened.load()[0]) == 100
+    assert len(reopened.load().messages) == 100
     await reopened.close()
     assert outcomes == [None] * 100
 
@@ -77,7 +120,7 @@ async def test_a_full_store_refuses_what_does_not_fit_and_goes_on(tmp_path: Path
 
 
 def store_rows(store: Store) -> list[Insert]:
-    return store.load()[0]
+    return store.load().messages
 
 
 async def test_a_transaction_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
@@ -119,9 +162,9 @@ async def test_damage_inside_a_file_is_found(tmp_path: Path) -> None:
 def test_a_file_of_a_newer_version_is_refused(tmp_path: Path) -> None:
     Store(tmp_path / "s.db", MIB)._db.close()
     db = sqlite3.connect(tmp_path / "s.db")
-    db.execute("PRAGMA user_version = 2")
+    db.execute("PRAGMA user_version = 3")
     db.close()
-    with pytest.raises(StoreUnusable, match=r"newer version \(schema 2, this one reads 1\)"):
+    with pytest.raises(StoreUnusable, match=r"newer version \(schema 3, this one reads 2\)"):
         Store(tmp_path / "s.db", MIB)
 
 

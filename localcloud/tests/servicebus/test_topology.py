@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from localcloud.servicebus.rules import CorrelationFilter, TrueFilter
-from localcloud.servicebus.topology import TopologyError, load_topology, parse_topology
+from localcloud.servicebus.topology import QueueSpec, TopologyError, load_topology, parse_topology
 
 ROOT = Path(__file__).parents[3]
 
@@ -21,12 +21,17 @@ def with_subscription(**subscription: Any) -> str:
     return document(Subscriptions=[{"Name": "saga", **subscription}])
 
 
+def with_queue(**properties: Any) -> str:
+    queues = [{"Name": "q", "Properties": properties}]
+    return json.dumps({"UserConfig": {"Namespaces": [{"Name": "ns", "Queues": queues}]}})
+
+
 def with_rule(properties: Any) -> str:
     return with_subscription(Rules=[{"Name": "r1", "Properties": properties}])
 
 
 def test_the_platforms_own_topology_is_accepted() -> None:
-    topics = load_topology(ROOT / "infra" / "servicebus.topology.json")
+    topics = load_topology(ROOT / "infra" / "servicebus.topology.json").topics
     assert {"order-events", "payment-events"} <= {topic.name for topic in topics}
     saga = topics[0].subscriptions[0]
     assert (saga.name, saga.lock_ms, saga.max_delivery_count) == ("orders-saga", 30_000, 10)
@@ -36,7 +41,7 @@ def test_the_platforms_own_topology_is_accepted() -> None:
 
 
 def test_a_bare_subscription_has_azures_defaults() -> None:
-    ((topic,),) = (parse_topology(with_subscription()),)
+    (topic,) = parse_topology(with_subscription()).topics
     (subscription,) = topic.subscriptions
     assert (subscription.lock_ms, subscription.max_delivery_count) == (60_000, 10)
     assert subscription.default_ttl_ms is None
@@ -44,17 +49,44 @@ def test_a_bare_subscription_has_azures_defaults() -> None:
     assert isinstance(subscription.filters[0], TrueFilter)
 
 
+def test_a_queue_is_read_with_all_its_properties() -> None:
+    text = with_queue(
+        LockDuration="PT5S",
+        MaxDeliveryCount=4,
+        DefaultMessageTimeToLive="PT1H",
+        DeadLetteringOnMessageExpiration=True,
+        RequiresSession=True,
+        RequiresDuplicateDetection=True,
+        DuplicateDetectionHistoryTimeWindow="PT20S",
+        ForwardTo="",
+        ForwardDeadLetteredMessagesTo=None,
+    )
+    assert parse_topology(text).queues == (
+        QueueSpec(
+            name="q",
+            lock_ms=5_000,
+            max_delivery_count=4,
+            default_ttl_ms=3_600_000,
+            dead_letter_expired=True,
+            requires_session=True,
+            forward_to=None,
+            forward_dead_letters_to=None,
+            duplicate_window_ms=20_000,
+        ),
+    )
+
+
 def test_comments_are_ignored_but_not_inside_text() -> None:
     text = (
         document(Subscriptions=[]).replace("orders", "a//b").replace("{", "{ // note\n /* x */", 1)
     )
-    assert parse_topology(text)[0].name == "a//b"
+    assert parse_topology(text).topics[0].name == "a//b"
 
 
 def test_all_parts_of_a_correlation_filter_are_read() -> None:
     conditions = {"Label": "l", "CorrelationId": "c", "Properties": {"p": 1}}
     rule = {"FilterType": "Correlation", "CorrelationFilter": conditions}
-    filters = parse_topology(with_rule(rule))[0].subscriptions[0].filters
+    filters = parse_topology(with_rule(rule)).topics[0].subscriptions[0].filters
     assert filters == (CorrelationFilter({"subject": "l", "correlation-id": "c"}, {"p": 1}),)
 
 
@@ -65,14 +97,22 @@ def test_all_parts_of_a_correlation_filter_are_read() -> None:
         ("[]", "the file must be an object"),
         ("{}", "the file: UserConfig is missing"),
         ('{"UserConfig": {"Namespaces": []}}', "Namespaces holds 0"),
+        (with_queue(ForwardTo="nowhere"), "queue q: ForwardTo names nowhere, which does not exist"),
+        (with_queue(ForwardTo="q"), "queue q: ForwardTo names the queue itself"),
         (
-            '{"UserConfig": {"Namespaces": [{"Queues": [{"Name": "q"}]}]}}',
-            "Queues are not supported yet",
+            with_queue(RequiresSession=True, ForwardTo="orders"),
+            "queue q: RequiresSession excludes ForwardTo",
+        ),
+        (
+            with_queue(
+                RequiresDuplicateDetection=True, DuplicateDetectionHistoryTimeWindow="PT19S"
+            ),
+            "queue q: DuplicateDetectionHistoryTimeWindow must be PT20S to P7D",
         ),
         (document(Name=None), "a topic: Name is missing"),
         (
-            document(Properties={"RequiresDuplicateDetection": True}),
-            "topic orders: RequiresDuplicateDetection is not supported yet",
+            with_queue(EnablePartitioning=True),
+            "queue q: EnablePartitioning is not supported yet",
         ),
         (document(Properties={"Sise": 1}), "topic orders: unknown property Sise"),
         (
@@ -84,16 +124,12 @@ def test_all_parts_of_a_correlation_filter_are_read() -> None:
             "topic orders: S is declared twice",
         ),
         (
-            with_subscription(Properties={"RequiresSession": True}),
-            "subscription orders/saga: RequiresSession is not supported yet",
-        ),
-        (
             with_subscription(Properties={"ForwardTo": "elsewhere"}),
-            "subscription orders/saga: ForwardTo is not supported yet",
+            "subscription orders/saga: ForwardTo names elsewhere, which does not exist",
         ),
         (
             with_subscription(Properties={"ForwardDeadLetteredMessagesTo": "elsewhere"}),
-            "subscription orders/saga: ForwardDeadLetteredMessagesTo is not supported yet",
+            "orders/saga: ForwardDeadLetteredMessagesTo names elsewhere, which does not exist",
         ),
         (
             with_subscription(Properties={"LockDuration": "PT6M"}),

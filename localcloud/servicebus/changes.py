@@ -1,0 +1,207 @@
+"""What can change on disk: one kind of change after the other, with the SQL that makes it."""
+
+from collections.abc import Iterable, Sequence
+from typing import Final, NamedTuple
+
+SCHEMA_VERSION: Final = 2
+
+SCHEMA_1: Final = """
+    CREATE TABLE messages (
+        id INTEGER PRIMARY KEY,
+        queue TEXT NOT NULL,
+        sequence INTEGER NOT NULL,
+        enqueued_sequence INTEGER NOT NULL,
+        enqueued_at_ms INTEGER NOT NULL,
+        expires_at_ms INTEGER,
+        delivery_count INTEGER NOT NULL,
+        content BLOB NOT NULL
+    ) STRICT;
+    CREATE TABLE counters (
+        name TEXT PRIMARY KEY,
+        value INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+"""
+SCHEMA_2: Final = """
+    ALTER TABLE messages ADD COLUMN due_at_ms INTEGER;
+    ALTER TABLE messages ADD COLUMN deferred INTEGER NOT NULL DEFAULT 0;
+    CREATE TABLE sessions (
+        queue TEXT NOT NULL,
+        session TEXT NOT NULL,
+        state BLOB,
+        PRIMARY KEY (queue, session)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE message_ids (
+        entity TEXT NOT NULL,
+        message_id TEXT NOT NULL,
+        until_ms INTEGER NOT NULL,
+        PRIMARY KEY (entity, message_id)
+    ) STRICT, WITHOUT ROWID;
+"""
+MIGRATIONS: Final = (SCHEMA_1, SCHEMA_2)
+"""What turns each version of the schema into the next; an empty file has version 0."""
+
+_INSERT: Final = """
+    INSERT INTO messages (
+        id, queue, sequence, enqueued_sequence, enqueued_at_ms, expires_at_ms, delivery_count,
+        content, due_at_ms, deferred
+    )
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
+_COUNT_DELIVERY: Final = """
+    UPDATE messages
+    SET delivery_count = ?
+    WHERE id = ?
+"""
+_DEFER: Final = """
+    UPDATE messages
+    SET deferred = 1
+    WHERE id = ?
+"""
+_DELETE: Final = """
+    DELETE FROM messages
+    WHERE id = ?
+"""
+_ADVANCE: Final = """
+    INSERT INTO counters (name, value)
+    VALUES (?, ?)
+    ON CONFLICT (name) DO UPDATE SET value = excluded.value
+"""
+_SET_STATE: Final = """
+    INSERT INTO sessions (queue, session, state)
+    VALUES (?, ?, ?)
+    ON CONFLICT (queue, session) DO UPDATE SET state = excluded.state
+"""
+_CLEAR_STATES: Final = """
+    DELETE FROM sessions
+    WHERE queue = ? AND session = ? AND state IS NULL
+"""
+_REMEMBER_ID: Final = """
+    INSERT INTO message_ids (entity, message_id, until_ms)
+    VALUES (?, ?, ?)
+    ON CONFLICT (entity, message_id) DO UPDATE SET until_ms = excluded.until_ms
+"""
+_FORGET_IDS: Final = """
+    DELETE FROM message_ids
+    WHERE entity = ? AND until_ms <= ?
+"""
+ALL_MESSAGES: Final = """
+    SELECT id, queue, sequence, enqueued_sequence, enqueued_at_ms, expires_at_ms, delivery_count,
+        content, due_at_ms, deferred
+    FROM messages
+    ORDER BY id
+"""
+ALL_COUNTERS: Final = """
+    SELECT name, value
+    FROM counters
+    ORDER BY name
+"""
+ALL_SESSIONS: Final = """
+    SELECT queue, session, state
+    FROM sessions
+    ORDER BY queue, session
+"""
+ALL_MESSAGE_IDS: Final = """
+    SELECT entity, message_id, until_ms
+    FROM message_ids
+    ORDER BY until_ms, entity, message_id
+"""
+
+
+class Insert(NamedTuple):
+    """A message enters a queue. `id` is unique in the store and never given twice.
+
+    With a due time it only waits there: the queue (or topic) takes it in when it is due.
+    """
+
+    id: int
+    queue: str
+    sequence: int
+    enqueued_sequence: int
+    enqueued_at_ms: int
+    expires_at_ms: int | None
+    delivery_count: int
+    content: bytes
+    due_at_ms: int | None = None
+    deferred: int = 0
+
+
+class Delete(NamedTuple):
+    """A message is gone for good."""
+
+    id: int
+
+
+class CountDelivery(NamedTuple):
+    """A delivery of a message failed."""
+
+    delivery_count: int
+    id: int
+
+
+class Defer(NamedTuple):
+    """A message is set aside: from now on it is received by its sequence number only."""
+
+    id: int
+
+
+class Advance(NamedTuple):
+    """A counter moved on; its old values are never given again, even when their rows are gone."""
+
+    name: str
+    value: int
+
+
+class SetSessionState(NamedTuple):
+    """What the receivers of a session keep with it; None clears it."""
+
+    queue: str
+    session: str
+    state: bytes | None
+
+
+class RememberId(NamedTuple):
+    """A message with this id has come: another one until then is a duplicate."""
+
+    entity: str
+    message_id: str
+    until_ms: int
+
+
+class ForgetIds(NamedTuple):
+    """Message ids whose time has passed."""
+
+    entity: str
+    now_ms: int
+
+
+type Change = (
+    Insert | Delete | CountDelivery | Defer | Advance | SetSessionState | RememberId | ForgetIds
+)
+
+
+class Stored(NamedTuple):
+    """Everything a store holds; messages in the order of arrival, ids in that of their expiry."""
+
+    messages: list[Insert]
+    counters: dict[str, int]
+    sessions: list[SetSessionState]
+    message_ids: list[RememberId]
+
+
+def statements(changes: Sequence[Change]) -> Iterable[tuple[str, list[tuple[object, ...]]]]:
+    """SQL and its rows for all of the changes; of changes to one counter or state the last wins."""
+    counters = {change.name: change for change in changes if isinstance(change, Advance)}
+    states = {c[:2]: c for c in changes if isinstance(c, SetSessionState)}
+    cleared = [key for key, change in states.items() if change.state is None]
+    for sql, kind in (
+        (_INSERT, Insert),
+        (_COUNT_DELIVERY, CountDelivery),
+        (_DEFER, Defer),
+        (_DELETE, Delete),
+        (_REMEMBER_ID, RememberId),
+        (_FORGET_IDS, ForgetIds),
+    ):
+        yield sql, [tuple(change) for change in changes if isinstance(change, kind)]
+    yield _ADVANCE, [tuple(change) for change in counters.values()]
+    yield _SET_STATE, [tuple(change) for change in states.values()]
+    yield _CLEAR_STATES, [tuple(key) for key in cleared]
