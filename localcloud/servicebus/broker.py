@@ -71,7 +71,7 @@ class Broker:
         self._schedules[topic.key] = Schedule(topic, self.store, self._ids)
         for sub in spec.subscriptions:
             queue = self._add_queue(f"{spec.name}/Subscriptions/{sub.name}", sub)
-            topic.subscriptions.append((queue, sub.filters))
+            topic.subscriptions.append((queue, sub.rules))
 
     def _connect(self, name: str, spec: QueueSpec) -> None:
         """Let a queue forward; the topology made sure that the targets exist."""

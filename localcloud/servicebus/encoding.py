@@ -17,7 +17,8 @@ LONG_CONSTRUCTOR: Final = 0x81
 
 _BYTE_LIMIT: Final = 256
 _SMALL_COMPOUND: Final = 254  # the one-byte size also counts the one-byte count
-_H, _I, _i, _Q, _q = (struct.Struct(layout) for layout in (">H", ">I", ">i", ">Q", ">q"))
+_LONG_LIMIT: Final = 1 << 63
+_H, _I, _i, _Q, _q, _d = (struct.Struct(f">{code}") for code in "HIiQqd")
 
 
 def boolean(value: bool) -> bytes:
@@ -52,6 +53,10 @@ def long(value: int) -> bytes:
     return b"\x81" + _q.pack(value)
 
 
+def double(value: float) -> bytes:
+    return b"\x82" + _d.pack(value)
+
+
 def timestamp(milliseconds: int) -> bytes:
     """A point in time as milliseconds since 1970-01-01 UTC."""
     return b"\x83" + _q.pack(milliseconds)
@@ -71,6 +76,19 @@ def string(value: str) -> bytes:
 
 def symbol(value: str) -> bytes:
     return _variable(0xA3, value.encode("ascii"))
+
+
+def scalar(value: object) -> bytes:
+    """A simple value in the AMQP type that is nearest to its Python type, null for all others."""
+    if isinstance(value, bool):
+        return boolean(value)
+    if isinstance(value, int):
+        return long(value) if -_LONG_LIMIT <= value < _LONG_LIMIT else double(float(value))
+    if isinstance(value, float):
+        return double(value)
+    if isinstance(value, str):
+        return string(value)
+    return uuid(value) if isinstance(value, UUID) else NULL
 
 
 def list_of(items: Sequence[bytes]) -> bytes:

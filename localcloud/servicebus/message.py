@@ -1,5 +1,6 @@
 """One message as bytes: which parts belong to its sender, and which the broker writes."""
 
+from collections.abc import Mapping
 from typing import Final, Self
 
 from localcloud.servicebus import encoding as enc
@@ -203,18 +204,38 @@ class Content:
             items = raw_items(self._properties, decode(self._properties, 1)[1])
         self._properties = enc.composite(PROPERTIES, [enc.string(message_id), *items[1:]])
 
+    def with_property(self, name: str, value: Value) -> "Content":
+        """A copy with another value in the properties section; None removes it."""
+        items = raw_items(self._properties, self._properties_at()) if self._properties else []
+        items += [enc.NULL] * (len(PROPERTY_NAMES) - len(items))
+        items[PROPERTY_NAMES.index(name)] = enc.scalar(value)
+        changed = self._but(_properties=enc.composite(PROPERTIES, items))
+        if name == "group-id":
+            changed.session = value if isinstance(value, str) else None
+        return changed
+
+    def _properties_at(self) -> int:
+        return decode(self._properties, 1)[1]
+
+    def with_application_property(self, name: str, value: Value) -> "Content":
+        """A copy with another value of an application property; None removes it."""
+        return self._with_application_properties({name: value})
+
     def with_dead_letter_reason(self, reason: str | None, description: str | None) -> "Content":
         """A copy that says why it was dead-lettered, in the two properties that the SDKs read."""
-        added = {"DeadLetterReason": reason, "DeadLetterErrorDescription": description}
+        given = {"DeadLetterReason": reason, "DeadLetterErrorDescription": description}
+        added = {name: text for name, text in given.items() if text is not None}
+        return self._with_application_properties(added) if added else self
+
+    def _with_application_properties(self, values: Mapping[str, Value]) -> "Content":
         pairs = {}
         if self._application_properties:
             value_at = decode(self._application_properties, 1)[1]
             pairs = _pairs(self._application_properties, value_at)
-        pairs |= {enc.string(k): enc.string(v) for k, v in added.items() if v is not None}
-        if not pairs:
-            return self
-        parts = [part for pair in pairs.items() for part in pair]
-        section = enc.described(APPLICATION_PROPERTIES, enc.map_of(parts))
+        pairs |= {enc.string(name): enc.scalar(value) for name, value in values.items()}
+        removed = {enc.string(name) for name, value in values.items() if value is None}
+        parts = [part for pair in pairs.items() if pair[0] not in removed for part in pair]
+        section = enc.described(APPLICATION_PROPERTIES, enc.map_of(parts)) if parts else b""
         return self._but(_application_properties=section, _decoded=None)
 
     def stored(self) -> bytes:

@@ -8,7 +8,7 @@ from localcloud.servicebus.changes import Advance, Change, ForgetIds, RememberId
 from localcloud.servicebus.entities import now_ms
 from localcloud.servicebus.errors import AmqpError
 from localcloud.servicebus.message import Content
-from localcloud.servicebus.rules import Filter
+from localcloud.servicebus.rules import Rule, copies
 from localcloud.servicebus.store import Done, Store
 
 MAX_HOPS: Final = 4
@@ -122,7 +122,7 @@ class Topic:
     default_ttl_ms: int | None = None
     history: History | None = None
     sequence: int = 0
-    subscriptions: list[tuple[Destination, tuple[Filter, ...]]] = field(default_factory=list)
+    subscriptions: list[tuple[Destination, tuple[Rule, ...]]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.key = self.name.lower()
@@ -145,6 +145,6 @@ class Topic:
             return
         sequence = self.advance(staging)
         limited = content.limited(self.default_ttl_ms)
-        for queue, filters in self.subscriptions:
-            if any(candidate.matches(limited) for candidate in filters):
-                queue.take(limited, staging, origin=origin or sequence, hops=hops)
+        for queue, rules in self.subscriptions:
+            for copy in copies(rules, limited):
+                queue.take(copy, staging, origin=origin or sequence, hops=hops)

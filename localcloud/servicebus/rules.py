@@ -1,11 +1,12 @@
-"""The filters of a subscription: which messages it gets a copy of."""
+"""The rules of a subscription: which messages it gets a copy of, and what is changed in it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
 from localcloud.servicebus.decoding import Value
 from localcloud.servicebus.message import Content
+from localcloud.servicebus.sql import Evaluate, Parser, Property, SqlError
 
 SYSTEM_PROPERTIES: Final = {
     "ContentType": "content-type",
@@ -55,6 +56,66 @@ class CorrelationFilter:
             named = content.properties()
             return all(k in named and str(named[k]) == v for k, v in self.system.items())
         return True
+
+
+class SqlFilter:
+    """Matches when an expression is true, not when it is unknown. Raises SqlError."""
+
+    def __init__(self, expression: str) -> None:
+        parser = Parser(expression)
+        self._condition = parser.expression()
+        if not parser.at_end():
+            raise SqlError("something follows the end of the expression")
+
+    def matches(self, content: Content) -> bool:
+        return self._condition(content) is True
+
+
+class SqlAction:
+    """Statements `SET property = expression` and `REMOVE property`, in order. Raises SqlError."""
+
+    def __init__(self, statements: str) -> None:
+        parser = Parser(statements)
+        self._steps: list[tuple[Property, Evaluate | None]] = []
+        while not parser.at_end():
+            if parser.accept("REMOVE"):
+                self._steps.append((parser.property(), None))
+            else:
+                parser.expect("SET")
+                target = parser.property()
+                parser.expect("=")
+                self._steps.append((target, parser.expression()))
+            if not parser.at_end():
+                parser.expect(";")
+
+    def apply(self, content: Content) -> Content:
+        """The changed copy."""
+        for target, expression in self._steps:
+            value = None if expression is None else expression(content)
+            change = content.with_property if target.system else content.with_application_property
+            content = change(target.name, value)
+        return content
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A filter, and the action that is done on what it lets through."""
+
+    filter: Filter
+    action: SqlAction | None = None
+
+
+def copies(rules: Sequence[Rule], content: Content) -> Iterable[Content]:
+    """What a subscription gets: a copy for each matching rule with an action, and one for the rest.
+
+    https://learn.microsoft.com/azure/service-bus-messaging/topic-filters#actions
+    """
+    matching = [rule.action for rule in rules if rule.filter.matches(content)]
+    if None in matching:
+        yield content
+    for action in matching:
+        if action is not None:
+            yield action.apply(content)
 
 
 def _same(actual: Value, expected: Scalar) -> bool:

@@ -11,9 +11,13 @@ from localcloud.servicebus.rules import (
     SYSTEM_PROPERTIES,
     CorrelationFilter,
     Filter,
+    Rule,
     Scalar,
+    SqlAction,
+    SqlFilter,
     TrueFilter,
 )
+from localcloud.servicebus.sql import SqlError
 
 MAX_LOCK_MS: Final = 300_000
 MAX_DELIVERY_COUNT: Final = 2_000
@@ -54,9 +58,9 @@ class QueueSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class SubscriptionSpec(QueueSpec):
-    """One subscription; its filters are alternatives, any of them suffices."""
+    """One subscription; its rules are alternatives, any of them suffices."""
 
-    filters: tuple[Filter, ...]
+    rules: tuple[Rule, ...]
 
 
 @dataclass(frozen=True)
@@ -143,10 +147,10 @@ def _subscription(topic: str, entry: Any) -> SubscriptionSpec:
     name = _at(entry, f"a subscription of topic {topic}", "Name", str)
     where = f"subscription {topic}/{name}"
     properties = _Properties(where, _at(entry, where, "Properties", dict, {}))
-    filters = tuple(_filter(where, rule) for rule in _at(entry, where, "Rules", list, []))
+    rules = tuple(_rule(where, rule) for rule in _at(entry, where, "Rules", list, []))
     common = _common(properties, where)
     properties.refuse_the_rest()
-    return SubscriptionSpec(name=name, filters=filters or (TrueFilter(),), **common)
+    return SubscriptionSpec(name=name, rules=rules or (Rule(TrueFilter()),), **common)
 
 
 def _common(properties: "_Properties", where: str) -> dict[str, Any]:
@@ -203,16 +207,29 @@ def _refuse_dead_ends(topology: Topology) -> None:
                 raise TopologyError(f"{where}: {name} names the queue itself")
 
 
-def _filter(subscription: str, entry: Any) -> Filter:
+def _rule(subscription: str, entry: Any) -> Rule:
     where = f"{subscription}, rule {_at(entry, f'a rule of {subscription}', 'Name', str)}"
     properties = _at(entry, where, "Properties", dict)
-    if properties.get("Action"):
-        raise TopologyError(f"{where}: Action is not supported yet")
     kind = _at(properties, where, "FilterType", str)
+    action = _at(properties, where, "Action", dict, {}).get("SqlExpression")
+    try:
+        if kind == "Sql":
+            sql = _at(properties, where, "SqlFilter", dict)
+            chosen: Filter = SqlFilter(_at(sql, where, "SqlExpression", str))
+        else:
+            chosen = _filter(where, kind, properties)
+        return Rule(chosen, SqlAction(str(action)) if action else None)
+    except SqlError as error:
+        raise TopologyError(f"{where}: {error}") from error
+
+
+def _filter(where: str, kind: str, properties: Any) -> Filter:
     if kind == "True":
         return TrueFilter()
+    if kind == "False":
+        return SqlFilter("FALSE")
     if kind != "Correlation":
-        raise TopologyError(f"{where}: FilterType {kind} is not supported yet, only Correlation")
+        raise TopologyError(f"{where}: FilterType {kind} is unknown")
     conditions = dict(_at(properties, where, "CorrelationFilter", dict))
     application: dict[str, Scalar] = dict(conditions.pop("Properties", None) or {})
     system = {}

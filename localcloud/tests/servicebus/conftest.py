@@ -6,7 +6,13 @@ from typing import Any
 
 import pytest
 
-from localcloud.tests.servicebus.rig import BrokerProcess, running, subscription, write_topology
+from localcloud.tests.servicebus.rig import (
+    BrokerProcess,
+    running,
+    sql_rule,
+    subscription,
+    write_topology,
+)
 from localcloud.tests.servicebus.sdk import Pair, Sdk
 
 SHORT_LOCK = "PT0.6S"
@@ -40,6 +46,16 @@ def _topics() -> dict[str, list[dict[str, Any]]]:
             subscription("dropped", DefaultMessageTimeToLive="PT0.5S"),
         ]
     topics["relay"] = [subscription("on", [{"Label": "go"}], ForwardTo="goal"), subscription()]
+    topics["sql"] = [
+        {
+            "Name": "large",
+            "Rules": [
+                sql_rule("vip", "vip = TRUE", "SET sys.Label = 'vip'; SET rank = n * 2; REMOVE x"),
+                sql_rule("large", "n >= 100 AND sys.Label LIKE 'order%'"),
+                sql_rule("huge", "n >= 1000"),
+            ],
+        }
+    ]
     topics["in-sessions"] = [subscription(RequiresSession=True)]
     return topics
 

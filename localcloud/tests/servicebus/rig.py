@@ -81,6 +81,16 @@ def subscription(
     return {"Name": name, "Properties": properties, "Rules": filters}
 
 
+def sql_rule(name: str, condition: str, action: str | None = None) -> dict[str, Any]:
+    properties: dict[str, Any] = {
+        "FilterType": "Sql",
+        "SqlFilter": {"SqlExpression": condition},
+    }
+    if action is not None:
+        properties["Action"] = {"SqlExpression": action}
+    return {"Name": name, "Properties": properties}
+
+
 def write_topology(
     path: Path,
     topics: Mapping[str, Sequence[Mapping[str, Any]]],

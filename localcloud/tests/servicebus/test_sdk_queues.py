@@ -174,3 +174,25 @@ async def test_a_message_id_that_came_before_is_taken_and_dropped(sdk: Sdk) -> N
         await receiver.complete_message(message)
     await sender.send_messages(ServiceBusMessage("one is gone, still known", message_id="1"))
     assert await nothing_comes(receiver)
+
+
+@ONE_SDK
+async def test_sql_rules_choose_messages_and_actions_change_their_copies(sdk: Sdk) -> None:
+    sender, receiver = await asyncio.gather(sdk.sender("sql"), sdk.receiver("sql", "large"))
+    sent: dict[str, dict[str | bytes, Any]] = {
+        "small": {"n": 99},
+        "large": {"n": 100},
+        "huge": {"n": 1_000, "x": "kept"},
+        "huge vip": {"n": 2_000, "vip": True, "x": "removed in one copy"},
+        "none": {},
+    }
+    for body, properties in sent.items():
+        await sender.send_messages(
+            ServiceBusMessage(body, subject="order", application_properties=properties)
+        )
+    messages = await receive(receiver, 4)
+    assert bodies(messages) == ["large", "huge", "huge vip", "huge vip"]
+    assert [message.subject for message in messages] == ["order", "order", "order", "vip"]
+    assert messages[3].application_properties == {b"n": 2_000, b"vip": True, b"rank": 4_000}
+    assert messages[2].application_properties[b"x"] == b"removed in one copy"
+    assert await nothing_comes(receiver)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from localcloud.servicebus.rules import CorrelationFilter, TrueFilter
+from localcloud.servicebus.rules import CorrelationFilter, Rule, TrueFilter
 from localcloud.servicebus.topology import QueueSpec, TopologyError, load_topology, parse_topology
 
 ROOT = Path(__file__).parents[3]
@@ -37,7 +37,7 @@ def test_the_platforms_own_topology_is_accepted() -> None:
     assert (saga.name, saga.lock_ms, saga.max_delivery_count) == ("orders-saga", 30_000, 10)
     assert saga.dead_letter_expired
     assert saga.default_ttl_ms == 14 * 24 * 3_600_000
-    assert saga.filters[0] == CorrelationFilter({}, {"type": "order.placed.v1"})
+    assert saga.rules[0] == Rule(CorrelationFilter({}, {"type": "order.placed.v1"}))
 
 
 def test_a_bare_subscription_has_azures_defaults() -> None:
@@ -46,7 +46,7 @@ def test_a_bare_subscription_has_azures_defaults() -> None:
     assert (subscription.lock_ms, subscription.max_delivery_count) == (60_000, 10)
     assert subscription.default_ttl_ms is None
     assert not subscription.dead_letter_expired
-    assert isinstance(subscription.filters[0], TrueFilter)
+    assert isinstance(subscription.rules[0].filter, TrueFilter)
 
 
 def test_a_queue_is_read_with_all_its_properties() -> None:
@@ -86,8 +86,8 @@ def test_comments_are_ignored_but_not_inside_text() -> None:
 def test_all_parts_of_a_correlation_filter_are_read() -> None:
     conditions = {"Label": "l", "CorrelationId": "c", "Properties": {"p": 1}}
     rule = {"FilterType": "Correlation", "CorrelationFilter": conditions}
-    filters = parse_topology(with_rule(rule)).topics[0].subscriptions[0].filters
-    assert filters == (CorrelationFilter({"subject": "l", "correlation-id": "c"}, {"p": 1}),)
+    (read,) = parse_topology(with_rule(rule)).topics[0].subscriptions[0].rules
+    assert read.filter == CorrelationFilter({"subject": "l", "correlation-id": "c"}, {"p": 1})
 
 
 @pytest.mark.parametrize(
@@ -148,13 +148,14 @@ def test_all_parts_of_a_correlation_filter_are_read() -> None:
             "subscription orders/saga: MaxDeliveryCount must be of type int",
         ),
         (
-            with_rule({"FilterType": "Sql", "SqlFilter": {"SqlExpression": "1=1"}}),
-            "subscription orders/saga, rule r1: FilterType Sql is not supported yet",
+            with_rule({"FilterType": "Sql", "SqlFilter": {"SqlExpression": "1 = "}}),
+            "subscription orders/saga, rule r1: a property was expected before the end",
         ),
         (
-            with_rule({"FilterType": "True", "Action": {"SqlExpression": "SET a=1"}}),
-            "subscription orders/saga, rule r1: Action is not supported yet",
+            with_rule({"FilterType": "True", "Action": {"SqlExpression": "SET a"}}),
+            "subscription orders/saga, rule r1: = was expected before the end",
         ),
+        (with_rule({"FilterType": "Jms"}), "rule r1: FilterType Jms is unknown"),
         (
             with_rule({"FilterType": "Correlation", "CorrelationFilter": {"Colour": "red"}}),
             "subscription orders/saga, rule r1: CorrelationFilter has no property Colour",
