@@ -1,12 +1,16 @@
 """The functions of the app as the host runs them: triggers, inputs, and what is refused."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from localcloud.functions.errors import StartRefused
+from localcloud.functions.retries import RetryPolicy, policy_of
 from localcloud.functions.settings import is_disabled, resolve
 from localcloud.functions.worker import Indexed
+
+_log = logging.getLogger("localcloud.functions")
 
 HTTP, TIMER, SERVICE_BUS = "httpTrigger", "timerTrigger", "serviceBusTrigger"
 ORCHESTRATION, ACTIVITY, ENTITY = "orchestrationTrigger", "activityTrigger", "entityTrigger"
@@ -27,6 +31,7 @@ class Function:
     fields: Mapping[str, Any]
     clients: tuple[str, ...]
     disabled: bool
+    retry: RetryPolicy | None = None
 
     @property
     def is_durable(self) -> bool:
@@ -72,8 +77,6 @@ def _function(item: Indexed, environ: Mapping[str, str]) -> Function:
     kind = str(trigger["type"])
     if kind not in _TRIGGERS:
         raise StartRefused(f"function {item.name!r}: the trigger {kind!r} is not offered here")
-    if item.has_retry_policy:
-        raise StartRefused(f"function {item.name!r}: retry policies are not offered here")
     if kind == SERVICE_BUS:
         _refuse_unsupported_service_bus(item.name, trigger)
     disabled = is_disabled(item.name, environ)
@@ -87,7 +90,23 @@ def _function(item: Indexed, environ: Mapping[str, str]) -> Function:
         fields=fields,
         clients=tuple(_client_parameters(item)),
         disabled=disabled,
+        retry=_retry_policy(item, kind),
     )
+
+
+def _retry_policy(item: Indexed, trigger: str) -> RetryPolicy | None:
+    """Azure heeds the policies of timers; other triggers here retry by themselves, or never."""
+    if item.retry is None:
+        return None
+    if trigger != TIMER:
+        _log.warning(
+            "function %r: a retry policy has no effect on the trigger %s", item.name, trigger
+        )
+        return None
+    try:
+        return policy_of(dict(item.retry))
+    except ValueError as error:
+        raise StartRefused(f"function {item.name!r}, retry policy: {error}") from error
 
 
 def _client_parameters(item: Indexed) -> list[str]:

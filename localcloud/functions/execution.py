@@ -12,8 +12,10 @@ from localcloud.functions import running
 from localcloud.functions.catalogue import HTTP, Function
 from localcloud.functions.logs import LogLevels, host_log
 from localcloud.functions.protos import (
+    FIRST_ATTEMPT,
     InvocationRequest,
     ParameterBinding,
+    RetryContext,
     StatusResult,
     TraceContext,
     TypedData,
@@ -62,6 +64,7 @@ class Executor:
         trace: TraceContext,
         metadata: Mapping[str, TypedData] = _NO_METADATA,
         reason: str = "",
+        attempt: RetryContext = FIRST_ATTEMPT,
     ) -> Outcome:
         """Run `function` and say how it ended. CancelledError only if the caller is cancelled.
 
@@ -81,7 +84,14 @@ class Executor:
             if level:
                 host_log.log(level, "Executing 'Functions.%s' (Reason='%s')", function.name, reason)
             outcome = await _run(
-                InvocationRequest(invocation_id, function.function_id, inputs, metadata, trace),
+                InvocationRequest(
+                    invocation_id,
+                    function.function_id,
+                    inputs,
+                    metadata,
+                    trace,
+                    retry_context=attempt,
+                ),
                 this,
             )
             if not outcome.ok:

@@ -77,6 +77,7 @@ class Host:
             environ=self._environ,
             executor=self._executor,
             inputs=inputs,
+            retry=options.retry,
         )
         self._subscriptions = Subscriptions(
             [f for f in functions if f.trigger == SERVICE_BUS],

@@ -110,7 +110,9 @@ class HttpFront:
         if function.disabled:
             await _answer(send, 404, [], b"")
             return
-        origin = f"{scope['scheme']}://{headers.get('host', '')}"
+        # Behind a gateway that ends TLS, the caller's scheme counts, as in App Service.
+        scheme = headers.get("x-forwarded-proto") or scope["scheme"]
+        origin = f"{scheme}://{headers.get('host', '')}"
         target = scope["raw_path"].decode("latin-1")
         request = RpcHttp(
             method=scope["method"],

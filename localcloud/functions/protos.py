@@ -114,7 +114,7 @@ class StatusResult:
 
 class RpcException:
     def __init__(self, *, message: str, stack_trace: str) -> None:
-        self.message, self.stack_trace = message, stack_trace
+        self.message, self.stack_trace, self.source = message, stack_trace, ""
 
 
 class InvocationResponse:
@@ -152,9 +152,18 @@ class TraceContext:
 
 
 class RetryContext:
-    """Which attempt this is; the host does not retry, so always the first."""
+    """Which attempt this is: 0 retries so far means the first."""
 
-    retry_count, max_retry_count, exception = 0, 0, None
+    __slots__ = ("exception", "max_retry_count", "retry_count")
+
+    def __init__(
+        self, retry_count: int, max_retry_count: int, exception: RpcException | None
+    ) -> None:
+        self.retry_count, self.max_retry_count = retry_count, max_retry_count
+        self.exception = exception
+
+
+FIRST_ATTEMPT = RetryContext(0, 0, None)
 
 
 class InvocationRequest:
@@ -164,6 +173,7 @@ class InvocationRequest:
         "function_id",
         "input_data",
         "invocation_id",
+        "retry_context",
         "trace_context",
         "trigger_metadata",
     )
@@ -175,12 +185,12 @@ class InvocationRequest:
         input_data: Sequence[ParameterBinding],
         trigger_metadata: Mapping[str, TypedData],
         trace_context: TraceContext,
+        *,
+        retry_context: RetryContext = FIRST_ATTEMPT,
     ) -> None:
         self.invocation_id, self.function_id = invocation_id, function_id
         self.input_data, self.trigger_metadata = input_data, trigger_metadata
-        self.trace_context = trace_context
-
-    retry_context = RetryContext
+        self.trace_context, self.retry_context = trace_context, retry_context
 
     @property
     def request(self) -> "InvocationRequest":

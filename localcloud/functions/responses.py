@@ -7,10 +7,10 @@ from typing import Any
 from urllib.parse import quote
 
 from localcloud.functions.protos import RpcHttp, RpcHttpCookie, SameSite, TypedData
+from localcloud.functions.sniffing import sniff
 
 Headers = list[tuple[bytes, bytes]]
 
-_TEXT = b"text/plain; charset=utf-8"
 _SET_BY_SERVER = frozenset({b"content-length", b"transfer-encoding", b"connection"})
 _SAME_SITE = {SameSite.Lax: "lax", SameSite.Strict: "strict", SameSite.ExplicitNone: "none"}
 
@@ -21,22 +21,24 @@ def response_of(value: TypedData | None) -> tuple[int, Headers, bytes]:
         return 204, [], b""
     if value.kind == "http":
         return _http(value.value)
-    content_type = b"application/json" if value.kind == "json" else _TEXT
-    if value.kind == "bytes":
-        content_type = b"application/octet-stream"
+    if value.kind == "string":
+        status, headers, text = sniff(value.value)
+        return status, [_encoded(*header) for header in headers.items()], text.encode()
+    content_type = b"application/json" if value.kind == "json" else b"application/octet-stream"
     return 200, [(b"content-type", content_type)], _bytes(value)
 
 
 def _http(answer: RpcHttp) -> tuple[int, Headers, bytes]:
-    headers = [
-        (name.lower().encode("ascii"), text.encode("latin-1"))
-        for name, text in answer.headers.items()
-    ]
+    headers = [_encoded(name, text) for name, text in answer.headers.items()]
     if any(name in _SET_BY_SERVER for name, _ in headers):
         headers = [header for header in headers if header[0] not in _SET_BY_SERVER]
     if answer.cookies:
         headers += _cookies(answer.cookies)
     return int(answer.status_code), headers, _bytes(answer.body)
+
+
+def _encoded(name: str, text: str) -> tuple[bytes, bytes]:
+    return name.lower().encode("ascii"), text.encode("latin-1")
 
 
 def _bytes(data: TypedData) -> bytes:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from localcloud.functions.errors import StartRefused
+from localcloud.functions.retries import RetryPolicy, policy_of
 from localcloud.functions.timespan import parse_timespan
 
 _REFERENCE = re.compile(r"%([^%]+)%")
@@ -19,6 +20,8 @@ _HEEDED = frozenset(
         "version",
         "functionTimeout",
         "functions",
+        *(f"retry.{name}" for name in ("strategy", "maxRetryCount", "delayInterval")),
+        *(f"retry.{name}Interval" for name in ("minimum", "maximum")),
         "logging.logLevel",
         "extensions.http.routePrefix",
         "extensions.serviceBus.maxConcurrentCalls",
@@ -63,6 +66,7 @@ class HostOptions:
     service_bus: ServiceBusOptions = field(default_factory=ServiceBusOptions)
     durable: DurableOptions = field(default_factory=DurableOptions)
     log_levels: Mapping[str, str] = field(default_factory=lambda: {"default": "Information"})
+    retry: RetryPolicy | None = None
     only: tuple[str, ...] = ()
     """`functions`: the names of those to run; empty means all."""
     unheeded: tuple[str, ...] = ()
@@ -124,6 +128,7 @@ def load_host_options(script_root: Path, environ: Mapping[str, str]) -> HostOpti
             ),
         ),
         log_levels=read.texts("logging", "logLevel", default={"default": "Information"}),
+        retry=read.retry("retry"),
         only=read.names("functions"),
         unheeded=tuple(_unheeded(document)),
     )
@@ -189,6 +194,13 @@ class _Reader:
         if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
             raise self._refuse(keys, "a list of strings")
         return tuple(value)
+
+    def retry(self, *keys: str) -> RetryPolicy | None:
+        value = self._at(keys)
+        try:
+            return None if value is None else policy_of(dict(value))
+        except (ValueError, TypeError) as error:
+            raise StartRefused(f"{self._path}: {'.'.join(keys)}: {error}") from error
 
     def count(self, *keys: str, default: int, least: int = 1) -> int:
         value = self._at(keys)

@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -13,7 +13,14 @@ from localcloud.functions.execution import Executor, Outcome
 from localcloud.functions.files import replace_file
 from localcloud.functions.inputs import Inputs
 from localcloud.functions.logs import host_log
-from localcloud.functions.protos import TypedData
+from localcloud.functions.protos import (
+    FIRST_ATTEMPT,
+    ParameterBinding,
+    RetryContext,
+    RpcException,
+    TypedData,
+)
+from localcloud.functions.retries import RetryPolicy
 from localcloud.functions.schedules import (
     Schedule,
     Status,
@@ -31,9 +38,17 @@ class Timer:
     """One timer function."""
 
     def __init__(
-        self, function: Function, zone: tzinfo, state: Path, executor: Executor, inputs: Inputs
+        self,
+        function: Function,
+        zone: tzinfo,
+        state: Path,
+        executor: Executor,
+        inputs: Inputs,
+        *,
+        retry: RetryPolicy | None,
+        stopping: asyncio.Event,
     ) -> None:
-        """StartRefused when the schedule cannot be read."""
+        """StartRefused when the schedule cannot be read. `retry` is for one without its own."""
         text = str(function.fields.get("schedule", ""))
         try:
             self.schedule: Schedule = parse_schedule(text, zone)
@@ -44,12 +59,14 @@ class Timer:
         self._runs_on_startup = bool(function.fields.get("runOnStartup"))
         monitored = function.fields.get("useMonitor") is not False
         self._monitored = monitored and is_monitored(self.schedule, datetime.now(UTC))
+        self._retry = function.retry or retry
         self._path = state / f"{function.name}.json"
         self._status: Status | None = None
         self._one_at_a_time = asyncio.Lock()
+        self._stopping = stopping
 
-    async def run(self, stopping: asyncio.Event) -> None:
-        """Fire whenever due, until `stopping`."""
+    async def run(self) -> None:
+        """Fire whenever due, until it is to stop."""
         now = datetime.now(UTC)
         past_due = False
         if self._monitored:
@@ -58,7 +75,7 @@ class Timer:
         due = self._status.next if self._status else self.schedule.next_after(now)
         if past_due or self._runs_on_startup:
             due = await self._fire_due(now, past_due=past_due)
-        while not await _stopped(stopping, due):
+        while not await _stopped(self._stopping, due):
             due = await self._fire_due(due, past_due=False)
 
     async def _fire_due(self, occurrence: datetime, *, past_due: bool) -> datetime:
@@ -77,19 +94,42 @@ class Timer:
         return following
 
     async def fire(self, *, past_due: bool = False) -> Outcome:
-        """Run now, after a run that is under way."""
+        """Run now, after a run that is under way; again after a failure, if the policy says so."""
         async with self._one_at_a_time:
             request = {
                 "Schedule": {"AdjustForDST": True},
                 "ScheduleStatus": self._status.as_json() if self._status else None,
                 "IsPastDue": past_due,
             }
-            return await self._executor.execute(
-                self.function,
-                self._inputs.of(self.function, TypedData(json=json.dumps(request))),
-                trace=trace_context(None),
-                reason="Timer fired",
-            )
+            inputs = self._inputs.of(self.function, TypedData(json=json.dumps(request)))
+            outcome = await self._attempt(inputs, FIRST_ATTEMPT)
+            if outcome.ok or self._retry is None:
+                return outcome
+            for number, pause_s in enumerate(self._retry.pauses_s(), start=1):
+                host_log.warning(
+                    "waiting %.1f s before 'Functions.%s' is tried again (attempt %d of %s)",
+                    pause_s,
+                    self.function.name,
+                    number,
+                    "ever" if self._retry.most < 0 else self._retry.most,
+                )
+                if await _stopped(self._stopping, datetime.now(UTC) + timedelta(seconds=pause_s)):
+                    break
+                failure = RpcException(message=outcome.error, stack_trace=outcome.details)
+                attempt = RetryContext(number, self._retry.most, failure)
+                outcome = await self._attempt(inputs, attempt)
+                if outcome.ok:
+                    break
+            return outcome
+
+    async def _attempt(self, inputs: list[ParameterBinding], attempt: RetryContext) -> Outcome:
+        return await self._executor.execute(
+            self.function,
+            inputs,
+            trace=trace_context(None),
+            reason="Timer fired",
+            attempt=attempt,
+        )
 
     def _read(self) -> Status | None:
         try:
@@ -115,19 +155,28 @@ class Timers:
         environ: Mapping[str, str],
         executor: Executor,
         inputs: Inputs,
+        retry: RetryPolicy | None,
     ) -> None:
         zone = _zone(environ)
+        self._stopping = asyncio.Event()
         self.by_name = {
-            function.name.lower(): Timer(function, zone, state / "timers", executor, inputs)
+            function.name.lower(): Timer(
+                function,
+                zone,
+                state / "timers",
+                executor,
+                inputs,
+                retry=retry,
+                stopping=self._stopping,
+            )
             for function in functions
         }
-        self._stopping = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
         """Begin to fire."""
         self._tasks = [
-            asyncio.create_task(timer.run(self._stopping), name=f"timer {timer.function.name}")
+            asyncio.create_task(timer.run(), name=f"timer {timer.function.name}")
             for timer in self.by_name.values()
             if not timer.function.disabled
         ]

@@ -5,6 +5,7 @@ import site
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,8 @@ class Indexed:
     name: str
     function_id: str
     bindings: tuple[Mapping[str, Any], ...]
-    has_retry_policy: bool
+    retry: Mapping[str, Any] | None = None
+    """The retry policy as the function states it, if it does."""
 
 
 async def index(script_root: Path) -> list[Indexed]:
@@ -64,10 +66,18 @@ async def index(script_root: Path) -> list[Indexed]:
             name=found.name,
             function_id=found.function_id,
             bindings=tuple(json.loads(text) for text in found.raw_bindings),
-            has_retry_policy=found.retry_options is not None,
+            retry=None if found.retry_options is None else _stated(found.retry_options),
         )
         for found in listing.function_metadata_results or ()
     ]
+
+
+def _stated(options: Any) -> Mapping[str, Any]:
+    """The policy's fields with intervals as text, as host.json has them."""
+    return {
+        name: str(value) if isinstance(value, timedelta) else value
+        for name, value in vars(options).items()
+    } | {"strategy": options.retry_strategy}
 
 
 def _add_packages(script_root: Path) -> None:

@@ -8,6 +8,7 @@ import pytest
 from localcloud.functions.catalogue import Function, functions_of
 from localcloud.functions.connections import Connections
 from localcloud.functions.errors import StartRefused
+from localcloud.functions.retries import RetryPolicy
 from localcloud.functions.worker import Indexed
 
 TIMER = {"type": "timerTrigger", "name": "timer", "schedule": "%WHEN%"}
@@ -17,8 +18,10 @@ CLIENT = {"type": "durableClient", "name": "client"}
 BUS = {"type": "serviceBusTrigger", "name": "m", "queueName": "q", "connection": "Bus"}
 
 
-def indexed(name: str, *bindings: Mapping[str, Any], retry: bool = False) -> Indexed:
-    return Indexed(name=name, function_id=name, bindings=bindings, has_retry_policy=retry)
+def indexed(
+    name: str, *bindings: Mapping[str, Any], retry: Mapping[str, Any] | None = None
+) -> Indexed:
+    return Indexed(name=name, function_id=name, bindings=bindings, retry=retry)
 
 
 def test_functions_come_by_name_with_their_settings_resolved() -> None:
@@ -67,7 +70,10 @@ def test_a_durable_name_stands_before_the_functions_own() -> None:
         ),
         (indexed("f", {**BUS, "cardinality": "MANY"}), "batches"),
         (indexed("f", {**BUS, "isSessionsEnabled": True}), "sessions"),
-        (indexed("f", {**TIMER, "schedule": "00:01:00"}, retry=True), "retry policies"),
+        (
+            indexed("f", {**TIMER, "schedule": "00:01:00"}, retry={"max_retry_count": 1}),
+            "retry policy: '' is no strategy",
+        ),
     ],
 )
 def test_what_is_not_offered_is_declined_naming_the_function(
@@ -76,6 +82,18 @@ def test_what_is_not_offered_is_declined_naming_the_function(
     with pytest.raises(StartRefused, match="function 'f'") as refused:
         functions_of([function], {})
     assert reason in str(refused.value)
+
+
+def test_a_retry_policy_counts_for_timers_alone() -> None:
+    stated: dict[str, Any] = {"retry_strategy": "fixed_delay", "strategy": "fixed_delay"}
+    stated |= {"max_retry_count": 3, "delay_interval": "0:00:05"}
+
+    found = functions_of(
+        [indexed("b", TIMER, retry=stated), indexed("h", HTTP, retry=stated)],
+        {"WHEN": "00:01:00"},
+    )
+
+    assert [function.retry for function in found] == [RetryPolicy(3, 5.0, 5.0), None]
 
 
 async def test_a_namespace_setting_asks_for_an_identity() -> None:

@@ -67,6 +67,22 @@ def test_a_timer_can_be_run_by_hand(clock: RunningHost, evidence: Path) -> None:
     assert runs(evidence, "nightly")[-1]["past_due"] is False
 
 
+def test_a_failed_run_is_tried_again_as_the_policy_says(clock: RunningHost, evidence: Path) -> None:
+    """ "The retry policy tells the runtime to rerun a failed execution until either successful
+    completion occurs or the maximum number of retries is reached."
+
+    learn.microsoft.com/azure/azure-functions/functions-bindings-error-pages#retry-policies
+    """
+    clock.fire("stubborn")
+
+    eventually(lambda: len(runs(evidence, "stubborn")) == 2)
+    first, second = runs(evidence, "stubborn")
+    assert (first["retry"], second["retry"]) == (0, 1)
+    assert second["most"] == 3
+    waited = datetime.fromisoformat(second["at"]) - datetime.fromisoformat(first["at"])
+    assert waited >= timedelta(seconds=1)
+
+
 def test_executions_are_told_in_the_log(clock: RunningHost) -> None:
     eventually(lambda: "Executed 'Functions.every_second' (Succeeded, Duration=" in clock.log)
     assert "Executing 'Functions.every_second' (Reason='Timer fired')" in clock.log

@@ -42,3 +42,13 @@ async def nightly(timer: func.TimerRequest) -> None:
 def switched_off(timer: func.TimerRequest) -> None:
     """Be disabled by a setting."""
     note("switched_off")
+
+
+@app.retry(strategy="fixed_delay", max_retry_count="3", delay_interval="00:00:01")
+@app.timer_trigger(arg_name="timer", schedule="0 0 4 * * *")
+async def stubborn(timer: func.TimerRequest, context: func.Context) -> None:
+    """Fail at first."""
+    retry = context.retry_context
+    note("stubborn", retry=retry.retry_count, most=retry.max_retry_count)
+    if retry.retry_count < 1:
+        raise ValueError("not yet")
