@@ -78,6 +78,7 @@ def _queues() -> dict[str, dict[str, Any]]:
         "session-lost": {"RequiresSession": True, "LockDuration": SHORT_LOCK},
         "session-state": {"RequiresSession": True},
         "session-busy": {"RequiresSession": True},
+        "session-list": {"RequiresSession": True},
     }
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from azure.servicebus import NEXT_AVAILABLE_SESSION, ServiceBusMessage, ServiceBusSubQueue
+from azure.servicebus.aio import ServiceBusClient
 from azure.servicebus.exceptions import (
     OperationTimeoutError,
     ServiceBusError,
@@ -13,6 +14,7 @@ from azure.servicebus.exceptions import (
     SessionLockLostError,
 )
 
+from localcloud.tests.servicebus.rig import BrokerProcess
 from localcloud.tests.servicebus.sdk import Sdk
 from localcloud.tests.servicebus.waiting import bodies, nothing_comes, receive
 
@@ -159,3 +161,15 @@ async def test_a_subscription_with_sessions_dead_letters_a_message_without_one(s
     (dead,) = await receive(graveyard, 1)
     assert (str(dead), dead.dead_letter_reason) == ("astray", "Session ID is null.")
     await graveyard.complete_message(dead)
+
+
+@ONE_SDK
+async def test_the_sessions_of_a_queue_can_be_listed(sdk: Sdk, broker: BrokerProcess) -> None:
+    sender, holder = await asyncio.gather(
+        sdk.queue_sender("session-list"), session_of(sdk, "session-list", "with state")
+    )
+    await sender.send_messages(messages("b", "a", "a"))
+    await holder.session.set_state(b"x")
+    async with ServiceBusClient.from_connection_string(broker.connection_string()) as client:
+        found = [session async for session in client.list_queue_sessions("session-list")]
+    assert found == ["a", "b", "with state"]
