@@ -8,13 +8,11 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from localcloud.functions.catalogue import HTTP, SERVICE_BUS, TIMER, Function
+from localcloud.functions.deliveries import Delivery
 from localcloud.functions.execution import Executor
-from localcloud.functions.inputs import Inputs
 from localcloud.functions.keys import Keys
-from localcloud.functions.protos import TypedData
 from localcloud.functions.responses import Headers
 from localcloud.functions.timers import Timers
-from localcloud.functions.tracing import trace_context
 
 Answer = tuple[int, Headers, bytes]
 
@@ -32,12 +30,12 @@ class AdminApi:
         keys: Keys,
         require_keys: bool,
         timers: Timers,
+        deliveries: Mapping[str, Delivery],
         executor: Executor,
-        inputs: Inputs,
     ) -> None:
         self._functions = {function.name.lower(): function for function in functions}
         self._urls, self._keys, self._require_keys = urls, keys, require_keys
-        self._timers, self._executor, self._inputs = timers, executor, inputs
+        self._timers, self._deliveries, self._executor = timers, deliveries, executor
         self._runs: set[asyncio.Task[object]] = set()
 
     async def answer(
@@ -88,7 +86,8 @@ class AdminApi:
         if function.trigger == TIMER:
             run: Coroutine[Any, Any, object] = self._timers.by_name[function.name.lower()].fire()
         elif function.trigger == SERVICE_BUS:
-            run = self._deliver(function, given)
+            text = given if isinstance(given, str) else json.dumps(given)
+            run = self._deliveries[function.name.lower()].by_hand(text)
         else:
             how = "call its URL" if function.trigger == HTTP else "start its orchestration"
             return _json(400, {"Message": f"{function.name} has no manual run: {how}"})
@@ -96,17 +95,6 @@ class AdminApi:
         self._runs.add(task)
         task.add_done_callback(self._runs.discard)
         return 202, [], b""
-
-    async def _deliver(self, function: Function, given: Any) -> None:
-        text = given if isinstance(given, str) else json.dumps(given)
-        nothing = TypedData(json="{}")
-        await self._executor.execute(
-            function,
-            self._inputs.of(function, TypedData(string=text)),
-            trace=trace_context(None),
-            metadata={"UserProperties": nothing, "ApplicationProperties": nothing},
-            reason="run by hand",
-        )
 
 
 def _json(status: int, document: Any) -> Answer:

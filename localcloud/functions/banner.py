@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 
 from localcloud.functions.catalogue import HTTP, SERVICE_BUS, Function
+from localcloud.functions.deliveries import entity_of
 from localcloud.functions.keys import Keys
 from localcloud.functions.routing import Route
-from localcloud.functions.servicebus import entity_of
 
 
 def describe(

@@ -13,11 +13,20 @@ from localcloud.functions.worker import Indexed
 _log = logging.getLogger("localcloud.functions")
 
 HTTP, TIMER, SERVICE_BUS = "httpTrigger", "timerTrigger", "serviceBusTrigger"
+SERVICE_BUS_OUTPUT = "serviceBus"
 ORCHESTRATION, ACTIVITY, ENTITY = "orchestrationTrigger", "activityTrigger", "entityTrigger"
 CLIENT = "durableClient"
 
 _TRIGGERS = frozenset({HTTP, TIMER, SERVICE_BUS, ORCHESTRATION, ACTIVITY, ENTITY})
 _DURABLE_NAME = {ORCHESTRATION: "orchestration", ACTIVITY: "activity", ENTITY: "entityName"}
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """An output binding: the parameter (`$return` for the returned value), and where it leads."""
+
+    name: str
+    fields: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +41,7 @@ class Function:
     clients: tuple[str, ...]
     disabled: bool
     retry: RetryPolicy | None = None
+    outputs: tuple[Output, ...] = ()
 
     @property
     def is_durable(self) -> bool:
@@ -77,20 +87,20 @@ def _function(item: Indexed, environ: Mapping[str, str]) -> Function:
     kind = str(trigger["type"])
     if kind not in _TRIGGERS:
         raise StartRefused(f"function {item.name!r}: the trigger {kind!r} is not offered here")
-    if kind == SERVICE_BUS:
-        _refuse_unsupported_service_bus(item.name, trigger)
     disabled = is_disabled(item.name, environ)
     # A disabled function may refer to settings that only its own environment has.
     fields = trigger if disabled else _resolved(item.name, trigger, environ)
+    clients, outputs = _other_bindings(item, environ, disabled=disabled)
     return Function(
         name=item.name,
         function_id=item.function_id,
         trigger=kind,
         parameter=str(trigger["name"]),
         fields=fields,
-        clients=tuple(_client_parameters(item)),
+        clients=tuple(clients),
         disabled=disabled,
         retry=_retry_policy(item, kind),
+        outputs=tuple(outputs),
     )
 
 
@@ -109,27 +119,23 @@ def _retry_policy(item: Indexed, trigger: str) -> RetryPolicy | None:
         raise StartRefused(f"function {item.name!r}, retry policy: {error}") from error
 
 
-def _client_parameters(item: Indexed) -> list[str]:
-    names = []
+def _other_bindings(
+    item: Indexed, environ: Mapping[str, str], *, disabled: bool
+) -> tuple[list[str], list[Output]]:
+    """The durable client parameters, and the output bindings."""
+    clients, outputs = [], []
     for binding in item.bindings:
-        kind = str(binding["type"])
+        kind, name = str(binding["type"]), str(binding["name"])
         if kind == CLIENT:
-            names.append(str(binding["name"]))
-        elif not kind.endswith("Trigger") and not (kind == "http" and binding["name"] == "$return"):
+            clients.append(name)
+        elif kind == SERVICE_BUS_OUTPUT and str(binding.get("direction", "OUT")).upper() == "OUT":
+            fields = binding if disabled else _resolved(item.name, binding, environ)
+            outputs.append(Output(name, fields))
+        elif not kind.endswith("Trigger") and not (kind == "http" and name == "$return"):
             raise StartRefused(
-                f"function {item.name!r}: the binding {kind!r} of {binding['name']!r}"
-                " is not offered here"
+                f"function {item.name!r}: the binding {kind!r} of {name!r} is not offered here"
             )
-    return names
-
-
-def _refuse_unsupported_service_bus(function: str, trigger: Mapping[str, Any]) -> None:
-    if str(trigger.get("cardinality", "ONE")).upper() == "MANY":
-        raise StartRefused(
-            f"function {function!r}: batches (cardinality MANY) are not offered here"
-        )
-    if trigger.get("isSessionsEnabled"):
-        raise StartRefused(f"function {function!r}: sessions are not offered here")
+    return clients, outputs
 
 
 def _resolved(

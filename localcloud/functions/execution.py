@@ -5,6 +5,7 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from uuid_utils import uuid4
 
@@ -43,10 +44,21 @@ class Outcome:
     error: str = ""
     details: str = ""
     cut_short: bool = False
+    outputs: Sequence[ParameterBinding] = ()
+
+
+class OutputSender(Protocol):
+    """Sends what a function put out; raises when it cannot."""
+
+    async def send(
+        self, function: Function, returned: TypedData | None, data: Sequence[ParameterBinding]
+    ) -> None: ...
 
 
 class Executor:
     """Every invocation of the process goes through here."""
+
+    outputs: OutputSender | None = None
 
     def __init__(self, *, timeout_s: float | None, levels: LogLevels) -> None:
         self._timeout_s = timeout_s
@@ -94,6 +106,8 @@ class Executor:
                 ),
                 this,
             )
+            if function.outputs and outcome.ok:
+                outcome = await self._put_out(function, outcome)
             if not outcome.ok:
                 _log_failure(function.name, outcome, time.monotonic() - started)
             elif level:
@@ -107,6 +121,15 @@ class Executor:
         finally:
             del self._running[invocation_id]
             running.current.reset(token)
+
+    async def _put_out(self, function: Function, outcome: Outcome) -> Outcome:
+        """Send the outputs; if that fails, so has the execution."""
+        assert self.outputs is not None, "the host gives it what sends outputs"
+        try:
+            await self.outputs.send(function, outcome.value, outcome.outputs)
+        except Exception as error:  # noqa: BLE001 - the SDK raises far more than its own errors
+            return Outcome(ok=False, error=f"an output binding failed: {error}")
+        return outcome
 
     def _level_of(self, function: Function) -> int:
         """The level at which its executions are told; 0 when they are not."""
@@ -174,7 +197,7 @@ async def _run(request: InvocationRequest, this: Running) -> Outcome:
     else:
         failure_told = answer.result.exception
         if answer.result.status == StatusResult.Success or failure_told is None:
-            return Outcome(ok=True, value=answer.return_value)
+            return Outcome(ok=True, value=answer.return_value, outputs=answer.output_data)
         error, details = failure_told.message, failure_told.stack_trace
     finally:
         if this.cut_short:

@@ -17,12 +17,14 @@ from localcloud.functions import durable, worker
 from localcloud.functions.admin import AdminApi
 from localcloud.functions.banner import describe
 from localcloud.functions.catalogue import HTTP, SERVICE_BUS, TIMER, Function, chosen, functions_of
+from localcloud.functions.connections import Connections
 from localcloud.functions.errors import StartRefused
 from localcloud.functions.execution import Executor
 from localcloud.functions.http import AsgiApp, HttpFront
 from localcloud.functions.inputs import Inputs
 from localcloud.functions.keys import load_keys
 from localcloud.functions.logs import LogLevels, host_log
+from localcloud.functions.outputs import Outputs
 from localcloud.functions.routing import Router, routes_of
 from localcloud.functions.server import Server
 from localcloud.functions.servicebus import Subscriptions
@@ -58,6 +60,8 @@ class Host:
         self._backend: DurableBackend | None = None
         self._timers: Timers | None = None
         self._subscriptions: Subscriptions | None = None
+        self._connections = Connections(environ)
+        self._outputs: Outputs | None = None
 
     async def start(self) -> None:
         """Index the app, start every listener, print the functions. StartRefused tells why not."""
@@ -79,10 +83,11 @@ class Host:
             inputs=inputs,
             retry=options.retry,
         )
+        self._executor.outputs = self._outputs = Outputs(functions, self._connections)
         self._subscriptions = Subscriptions(
             [f for f in functions if f.trigger == SERVICE_BUS],
             options=options.service_bus,
-            environ=self._environ,
+            connections=self._connections,
             executor=self._executor,
             inputs=inputs,
         )
@@ -102,8 +107,8 @@ class Host:
                 keys=keys,
                 require_keys=setup.require_keys,
                 timers=self._timers,
+                deliveries=self._subscriptions.by_name,
                 executor=self._executor,
-                inputs=inputs,
             ),
             durable=management,
         )
@@ -167,6 +172,9 @@ class Host:
         await public.closed(_LAST_WORD_S)
         await self._timers.ended()
         await self._subscriptions.close()
+        assert self._outputs is not None, "the host was started"
+        await self._outputs.close()
+        await self._connections.close()
         await durable.close_clients()
         for server in self._servers[:-1]:
             server.stop_accepting()

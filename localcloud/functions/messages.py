@@ -1,7 +1,7 @@
 """A Service Bus message as a trigger's value and metadata."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -16,7 +16,7 @@ _ABSENT: Mapping[str, Any] = {}
 
 def value_of(message: ServiceBusReceivedMessage, data_type: str) -> TypedData:
     """The body: text when it is UTF-8 and `data_type` does not ask for BINARY, else bytes."""
-    body = _body(message)
+    body = body_of(message)
     if data_type != "BINARY":
         try:
             return TypedData(string=body.decode())
@@ -25,7 +25,7 @@ def value_of(message: ServiceBusReceivedMessage, data_type: str) -> TypedData:
     return TypedData(bytes=body)
 
 
-def _body(message: ServiceBusReceivedMessage) -> bytes:
+def body_of(message: ServiceBusReceivedMessage) -> bytes:
     if message.body_type is AmqpMessageBodyType.DATA:
         return b"".join(message.body)
     if message.body_type is AmqpMessageBodyType.VALUE:
@@ -43,9 +43,39 @@ def metadata_of(
 
     Numbers and dates travel as JSON text: the worker refuses other kinds.
     """
-    texts = {
+    metadata = {
+        key: TypedData(string=str(text))
+        for key, text in _texts(message).items()
+        if text is not None
+    }
+    for key, value in _values(message).items():
+        if value is not None:
+            metadata[key] = TypedData(json=json.dumps(_plain(value)))
+    # `UserProperties` must be there, even empty: the worker knows a single message by it.
+    metadata["UserProperties"] = metadata["ApplicationProperties"] = TypedData(
+        json=json.dumps(properties)
+    )
+    return metadata
+
+
+def metadata_of_many(messages: Sequence[ServiceBusReceivedMessage]) -> dict[str, TypedData]:
+    """The same of a batch: an array of each fact, in the order of the messages."""
+    facts = [_texts(message) | _values(message) for message in messages]
+    metadata = {
+        f"{key}Array": TypedData(json=json.dumps([_plain(fact[key]) for fact in facts]))
+        for key in facts[0]
+    }
+    # By this one the worker knows a batch.
+    metadata["UserPropertiesArray"] = metadata["ApplicationPropertiesArray"] = TypedData(
+        json=json.dumps([properties_of(message) for message in messages])
+    )
+    return metadata
+
+
+def _texts(message: ServiceBusReceivedMessage) -> dict[str, Any]:
+    return {
         "MessageId": message.message_id,
-        "LockToken": message.lock_token,
+        "LockToken": str(message.lock_token) if message.lock_token else None,
         "ContentType": message.content_type,
         "CorrelationId": message.correlation_id,
         "Subject": message.subject,
@@ -57,22 +87,16 @@ def metadata_of(
         "PartitionKey": message.partition_key,
         "DeadLetterSource": message.dead_letter_source,
     }
-    values = {
+
+
+def _values(message: ServiceBusReceivedMessage) -> dict[str, Any]:
+    return {
         # The SDK counts failed deliveries, the trigger counts this delivery too.
         "DeliveryCount": (message.delivery_count or 0) + 1,
         "SequenceNumber": message.sequence_number,
         "EnqueuedTimeUtc": message.enqueued_time_utc,
         "ExpiresAtUtc": message.expires_at_utc,
     }
-    metadata = {key: TypedData(string=str(text)) for key, text in texts.items() if text is not None}
-    for key, value in values.items():
-        if value is not None:
-            metadata[key] = TypedData(json=json.dumps(_plain(value)))
-    # `UserProperties` must be there, even empty: the worker knows a single message by it.
-    metadata["UserProperties"] = metadata["ApplicationProperties"] = TypedData(
-        json=json.dumps(properties)
-    )
-    return metadata
 
 
 def properties_of(message: ServiceBusReceivedMessage) -> dict[str, Any]:

@@ -36,6 +36,15 @@ class TypedData:
     string = json = bytes = http = collection_bytes = collection_string = _whatever
 
 
+class Collection:
+    """Several values of one kind."""
+
+    __slots__ = ("bytes",)
+
+    def __init__(self, values: Sequence[bytes]) -> None:
+        self.bytes = values
+
+
 class ParameterBinding:
     """A value for, or from, one parameter of a function."""
 

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import partial
 
@@ -13,14 +13,13 @@ from azure.servicebus.exceptions import MessageAlreadySettled
 
 from localcloud.functions.catalogue import Function
 from localcloud.functions.connections import Connections
-from localcloud.functions.errors import StartRefused
+from localcloud.functions.deliveries import Delivery, takes_many
 from localcloud.functions.execution import Executor
 from localcloud.functions.inputs import Inputs
 from localcloud.functions.link import Link
 from localcloud.functions.logs import host_log
-from localcloud.functions.messages import metadata_of, properties_of, value_of
+from localcloud.functions.rounds import Rounds
 from localcloud.functions.settings import ServiceBusOptions
-from localcloud.functions.tracing import trace_context
 
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 5.0
 _RENEWAL_CHECK_S = 0.5
@@ -44,22 +43,14 @@ class Subscription:
     """The messages of one function: those of a queue, or of a topic's subscription."""
 
     def __init__(
-        self,
-        function: Function,
-        client: ServiceBusClient,
-        options: ServiceBusOptions,
-        executor: Executor,
-        inputs: Inputs,
+        self, delivery: Delivery, client: ServiceBusClient, options: ServiceBusOptions
     ) -> None:
-        self.function = function
-        self._client, self._options = client, options
-        self._executor, self._inputs = executor, inputs
+        self.function, self.entity = delivery.function, delivery.entity
+        self._delivery, self._client, self._options = delivery, client, options
         self._in_hand: dict[asyncio.Task[None], _InHand] = {}
         self._link: Link | None = None
         self._retiring: set[asyncio.Task[None]] = set()
         self._stopping = False
-        self._data_type = str(function.fields.get("dataType", "")).upper()
-        self.entity = entity_of(function)
 
     async def listen(self) -> None:
         """Receive until cancelled, however often and however long the broker is away."""
@@ -115,14 +106,7 @@ class Subscription:
                 self.entity,
             )
             return
-        properties = properties_of(message)
-        outcome = await self._executor.execute(
-            self.function,
-            self._inputs.of(self.function, value_of(message, self._data_type)),
-            trace=trace_context(properties.get("traceparent") or properties.get("Diagnostic-Id")),
-            metadata=metadata_of(message, properties),
-            reason=f"message {message.message_id} of {self.entity}",
-        )
+        outcome = await self._delivery.one(message)
         receiver = link.receiver
         settle = receiver.complete_message if outcome.ok else receiver.abandon_message
         try:
@@ -196,24 +180,25 @@ class Subscriptions:
         functions: Sequence[Function],
         *,
         options: ServiceBusOptions,
-        environ: Mapping[str, str],
+        connections: Connections,
         executor: Executor,
         inputs: Inputs,
     ) -> None:
         """StartRefused naming a function whose connection is not set."""
-        self._connections = Connections(environ)
-        self._subscriptions = [
-            Subscription(
-                function,
-                self._connections.client(
-                    str(function.fields.get("connection", "")), function=function.name
+        self.by_name = {
+            function.name.lower(): Delivery(function, executor, inputs) for function in functions
+        }
+        self._subscriptions: list[Subscription | Rounds] = [
+            _kind_of(delivery.function)(
+                delivery,
+                connections.client(
+                    str(delivery.function.fields.get("connection", "")),
+                    function=delivery.function.name,
                 ),
                 options,
-                executor,
-                inputs,
             )
-            for function in functions
-            if not function.disabled
+            for delivery in self.by_name.values()
+            if not delivery.function.disabled
         ]
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -238,17 +223,11 @@ class Subscriptions:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await asyncio.gather(*(subscription.close() for subscription in self._subscriptions))
-        await self._connections.close()
 
 
-def entity_of(function: Function) -> str:
-    """`queue` or `topic/subscription`. StartRefused when the trigger names neither."""
-    fields = function.fields
-    if fields.get("queueName"):
-        return str(fields["queueName"])
-    if fields.get("topicName") and fields.get("subscriptionName"):
-        return f"{fields['topicName']}/{fields['subscriptionName']}"
-    raise StartRefused(f"function {function.name!r} names no queue and no subscription")
+def _kind_of(function: Function) -> type[Subscription | Rounds]:
+    in_rounds = takes_many(function) or function.fields.get("isSessionsEnabled")
+    return Rounds if in_rounds else Subscription
 
 
 def _lock_left_s(message: ServiceBusReceivedMessage) -> float:

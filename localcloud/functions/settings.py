@@ -26,6 +26,9 @@ _HEEDED = frozenset(
         "extensions.http.routePrefix",
         "extensions.serviceBus.maxConcurrentCalls",
         "extensions.serviceBus.prefetchCount",
+        "extensions.serviceBus.maxMessageBatchSize",
+        "extensions.serviceBus.maxConcurrentSessions",
+        "extensions.serviceBus.sessionIdleTimeout",
         "extensions.serviceBus.autoCompleteMessages",
         "extensions.serviceBus.maxAutoLockRenewalDuration",
         "extensions.durableTask.hubName",
@@ -46,6 +49,9 @@ class ServiceBusOptions:
     max_concurrent_calls: int = 16
     prefetch_count: int = 0
     max_lock_renewal_s: float = 300.0
+    max_batch_size: int = 1000
+    max_concurrent_sessions: int = 8
+    session_idle_s: float = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,6 +247,9 @@ def _service_bus(read: _Reader) -> ServiceBusOptions:
     return ServiceBusOptions(
         max_concurrent_calls=read.count(*at, "maxConcurrentCalls", default=16),
         prefetch_count=read.count(*at, "prefetchCount", default=0, least=0),
+        max_batch_size=read.count(*at, "maxMessageBatchSize", default=1000),
+        max_concurrent_sessions=read.count(*at, "maxConcurrentSessions", default=8),
+        session_idle_s=read.timeout(*at, "sessionIdleTimeout", default=60.0) or 60.0,
         max_lock_renewal_s=read.timeout(*at, "maxAutoLockRenewalDuration", default=300.0) or 0.0,
     )
 

@@ -68,8 +68,6 @@ def test_a_durable_name_stands_before_the_functions_own() -> None:
             indexed("f", HTTP, {"type": "queue", "name": "out"}),
             "the binding 'queue' of 'out' is not offered here",
         ),
-        (indexed("f", {**BUS, "cardinality": "MANY"}), "batches"),
-        (indexed("f", {**BUS, "isSessionsEnabled": True}), "sessions"),
         (
             indexed("f", {**TIMER, "schedule": "00:01:00"}, retry={"max_retry_count": 1}),
             "retry policy: '' is no strategy",

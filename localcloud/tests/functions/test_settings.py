@@ -181,7 +181,7 @@ def work(context): yield
 OUTPUT = """
 app = func.FunctionApp()
 @app.route("a")
-@app.service_bus_topic_output(arg_name="out", connection="C", topic_name="t")
+@app.queue_output(arg_name="out", connection="C", queue_name="q")
 def send(req: func.HttpRequest, out: func.Out[str]) -> str: ...
 """
 
@@ -203,7 +203,7 @@ def test_an_unreadable_schedule_stops_the_start(tmp_path: Path) -> None:
     [
         ("app = func.FunctionApp()\nimport nowhere", "No module named 'nowhere'"),
         (ORCHESTRATION, "set LOCALCLOUD_DURABLE_PG_URL"),
-        (OUTPUT, "function 'send': the binding 'serviceBus' of 'out' is not offered here"),
+        (OUTPUT, "function 'send': the binding 'queue' of 'out' is not offered here"),
     ],
 )
 def test_an_app_that_cannot_run_stops_the_start_saying_why(

@@ -1,0 +1,200 @@
+"""Service Bus triggers that take sessions or batches: receive, run, settle, and only then go on."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Coroutine, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from azure.servicebus import NEXT_AVAILABLE_SESSION, ServiceBusReceivedMessage
+from azure.servicebus.aio import ServiceBusClient, ServiceBusReceiver
+from azure.servicebus.exceptions import OperationTimeoutError
+
+from localcloud.functions.deliveries import Delivery, takes_many
+from localcloud.functions.execution import Outcome
+from localcloud.functions.logs import host_log
+from localcloud.functions.settings import ServiceBusOptions
+
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 5.0
+_RENEWAL_CHECK_S = 0.5
+_LISTEN_S = 60.0
+
+Messages = Sequence[ServiceBusReceivedMessage]
+
+
+class Rounds:
+    """The messages of one function, in rounds.
+
+    With sessions as many run side by side as there may be sessions at a time, each on the messages
+    of one session in their order; it lets the session go when no message came for the idle time.
+    Without, it takes one batch after the other.
+    """
+
+    def __init__(
+        self, delivery: Delivery, client: ServiceBusClient, options: ServiceBusOptions
+    ) -> None:
+        function = delivery.function
+        self.function, self.entity = function, delivery.entity
+        self._delivery, self._client, self._options = delivery, client, options
+        self._many = takes_many(function)
+        self._size = options.max_batch_size if self._many else 1
+        self._in_sessions = bool(function.fields.get("isSessionsEnabled"))
+        # One waits for the next session; the others work on theirs, or wait for their turn.
+        self._accepting = asyncio.Lock()
+        self._stopping = asyncio.Event()
+        self._ended = asyncio.Event()
+        self._away = False
+
+    async def listen(self) -> None:
+        """Receive until stopped, however often and however long the broker is away."""
+        width = self._options.max_concurrent_sessions if self._in_sessions else 1
+        try:
+            await asyncio.gather(*(self._serve() for _ in range(width)))
+        finally:
+            self._ended.set()
+
+    async def renew_locks(self) -> None:
+        """Nothing to do here: each round keeps its own."""
+
+    def stop(self) -> None:
+        """Receive no more; what runs goes on and is settled."""
+        self._stopping.set()
+
+    async def settled(self) -> None:
+        """Wait until the rounds under way are over."""
+        await self._ended.wait()
+
+    async def close(self) -> None:
+        """Nothing to do here: each round hangs up by itself."""
+
+    async def _serve(self) -> None:
+        pause_s = _FIRST_PAUSE_S
+        while not self._stopping.is_set():
+            receiver: ServiceBusReceiver | None = None
+            try:
+                receiver = await self._unless_stopped(self._accept())
+                if receiver is not None:
+                    self._say_it_is_back()
+                    pause_s = _FIRST_PAUSE_S
+                    await self._work_through(receiver)
+            except OperationTimeoutError:
+                continue  # no session had a message
+            except Exception as error:  # noqa: BLE001 - the SDK raises far more than its own errors
+                self._say_it_is_away(error)
+                await self._unless_stopped(asyncio.sleep(pause_s))
+                pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
+            finally:
+                if receiver is not None:
+                    await _closed(receiver)
+
+    def _say_it_is_away(self, error: Exception) -> None:
+        if not self._away:
+            host_log.warning("%s is out of reach, trying again: %s", self.entity, error)
+        self._away = True
+
+    def _say_it_is_back(self) -> None:
+        if self._away:
+            host_log.info("connected to %s again", self.entity)
+        self._away = False
+
+    async def _accept(self) -> ServiceBusReceiver:
+        async with self._accepting:
+            receiver = self._new_receiver()
+            try:
+                await receiver.__aenter__()
+            except BaseException:
+                await _closed(receiver)
+                raise
+            return receiver
+
+    def _new_receiver(self) -> ServiceBusReceiver:
+        options: dict[str, Any] = {"prefetch_count": self._options.prefetch_count}
+        if self._in_sessions:
+            options["session_id"] = NEXT_AVAILABLE_SESSION
+        topic, _, subscription = self.entity.partition("/")
+        if subscription:
+            return self._client.get_subscription_receiver(topic, subscription, **options)
+        return self._client.get_queue_receiver(topic, **options)
+
+    async def _work_through(self, receiver: ServiceBusReceiver) -> None:
+        """Take messages until none come any more, if this is a session, or until stopped."""
+        wait_s = self._options.session_idle_s if self._in_sessions else _LISTEN_S
+        while not self._stopping.is_set():
+            messages = await self._unless_stopped(
+                receiver.receive_messages(self._size, max_wait_time=wait_s)
+            )
+            if messages:
+                await self._round(messages, receiver)
+            elif self._in_sessions:
+                return
+
+    async def _round(self, messages: Messages, receiver: ServiceBusReceiver) -> None:
+        keeping = asyncio.create_task(self._keep(messages, receiver))
+        try:
+            outcome = await self._run(messages)
+        finally:
+            keeping.cancel()
+            await asyncio.gather(keeping, return_exceptions=True)
+        settle = receiver.complete_message if outcome.ok else receiver.abandon_message
+        failures = [
+            failure
+            for failure in await asyncio.gather(
+                *(settle(message) for message in messages), return_exceptions=True
+            )
+            if failure is not None
+        ]
+        if failures:
+            host_log.warning(
+                "%d of %d messages of %s could not be settled, so they come again: %s",
+                len(failures),
+                len(messages),
+                self.entity,
+                failures[0],
+            )
+
+    async def _run(self, messages: Messages) -> Outcome:
+        if self._many:
+            return await self._delivery.many(messages)
+        return await self._delivery.one(messages[0])
+
+    async def _keep(self, messages: Messages, receiver: ServiceBusReceiver) -> None:
+        """Renew the lock of the session, or those of the messages, while the function runs."""
+        until = time.monotonic() + self._options.max_lock_renewal_s
+        held = receiver.session if self._in_sessions else None
+        full_s = _left_s(held.locked_until_utc if held else messages[0].locked_until_utc)
+        while time.monotonic() < until:
+            await asyncio.sleep(_RENEWAL_CHECK_S)
+            left_s = _left_s(held.locked_until_utc if held else messages[0].locked_until_utc)
+            if left_s > full_s / 2:
+                continue
+            try:
+                if held is not None:
+                    await held.renew_lock()
+                else:
+                    await asyncio.gather(*map(receiver.renew_message_lock, messages))
+            except Exception as error:  # noqa: BLE001 - see _serve
+                host_log.warning("the locks on messages of %s are lost: %s", self.entity, error)
+                return
+
+    async def _unless_stopped[T](self, work: Coroutine[Any, Any, T]) -> T | None:
+        """What `work` returns, or None when the stop came first."""
+        task = asyncio.create_task(work)
+        stop = asyncio.create_task(self._stopping.wait())
+        try:
+            await asyncio.wait([task, stop], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stop.cancel()
+            if not task.done():
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
+        return None if task.cancelled() else task.result()
+
+
+def _left_s(until: datetime | None) -> float:
+    return (until - datetime.now(UTC)).total_seconds() if until else 0.0
+
+
+async def _closed(receiver: ServiceBusReceiver) -> None:
+    with contextlib.suppress(Exception):  # it may be broken, that is why it closes
+        await receiver.close()

@@ -1,0 +1,182 @@
+"""Service Bus triggers with batches and sessions, and output bindings, over AMQP."""
+
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from azure.servicebus import ServiceBusClient, ServiceBusMessage
+
+from localcloud.functions.outputs import messages_of
+from localcloud.functions.protos import TypedData
+from localcloud.tests.functions.running_host import APPS, RunningHost, eventually, running
+from localcloud.tests.servicebus.rig import running as broker_running
+from localcloud.tests.servicebus.rig import subscription, write_topology
+
+QUEUES: dict[str, dict[str, Any]] = {
+    "parcels": {},
+    "talks": {"RequiresSession": True, "LockDuration": "PT2S"},
+    "in": {},
+    "out": {},
+    "orders": {},
+}
+
+
+@dataclass
+class Bus:
+    """A host that listens to a broker, and a client to talk to them."""
+
+    host: RunningHost
+    evidence: Path
+    client: ServiceBusClient
+
+    def send(self, queue: str, *bodies: str, **options: Any) -> None:
+        with self.client.get_queue_sender(queue) as sender:
+            sender.send_messages([ServiceBusMessage(body, **options) for body in bodies])
+
+    def noted(self, name: str) -> list[dict[str, Any]]:
+        file = self.evidence / name
+        return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+
+    def said(self, session: str) -> list[tuple[int, str]]:
+        return [(n["n"], n["at"]) for n in self.noted("talk") if n["session"] == session]
+
+    def received(self, queue: str, count: int) -> list[str]:
+        bodies: list[str] = []
+        with self.client.get_queue_receiver(queue, max_wait_time=10) as receiver:
+            while len(bodies) < count and (messages := receiver.receive_messages(count)):
+                for message in messages:
+                    bodies.append(str(message))
+                    receiver.complete_message(message)
+        return bodies
+
+    def is_empty(self, queue: str) -> bool:
+        with self.client.get_queue_receiver(queue) as receiver:
+            return not receiver.peek_messages(10, sequence_number=1)
+
+
+@pytest.fixture(scope="module")
+def bus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bus]:
+    folder, evidence = tmp_path_factory.mktemp("rounds"), tmp_path_factory.mktemp("evidence")
+    topology = write_topology(folder / "topology.json", {"news": [subscription()]}, QUEUES)
+    with broker_running(topology, folder / "broker") as broker:
+        env = {"EVIDENCE": str(evidence), "Bus": broker.connection_string(), "ORDERS": "orders"}
+        with (
+            running(APPS / "rounds", folder / "host", env=env) as host,
+            ServiceBusClient.from_connection_string(broker.connection_string()) as client,
+        ):
+            yield Bus(host, evidence, client)
+            assert host.stop() == 0
+
+
+def test_a_batch_is_no_larger_than_host_json_allows(bus: Bus) -> None:
+    """maxMessageBatchSize: "The maximum number of messages that are passed to each function call."
+
+    learn.microsoft.com/azure/azure-functions/functions-bindings-service-bus#hostjson-settings
+    """
+    bodies = [f"parcel {number}" for number in range(12)]
+    bus.send("parcels", *bodies, application_properties={"kind": "small"})
+
+    def taken() -> list[str]:
+        return [body for batch in bus.noted("parcels") for body in batch["bodies"]]
+
+    eventually(lambda: len(taken()) == 12)
+    assert taken() == bodies
+    batches = bus.noted("parcels")
+    assert max(len(batch["bodies"]) for batch in batches) == 5
+    assert {kind for batch in batches for kind in batch["kinds"]} == {"small"}
+    assert {count for batch in batches for count in batch["deliveries"]} == {1}
+    eventually(lambda: bus.is_empty("parcels"))
+
+
+def test_a_failing_batch_comes_again_as_a_whole(bus: Bus) -> None:
+    before = len(bus.noted("parcels"))
+    bus.send("parcels", "solid", "fragile")
+
+    eventually(lambda: bus.is_empty("parcels"))
+    batches = bus.noted("parcels")[before:]
+    assert batches[0]["bodies"] == ["solid", "fragile"]
+    again = [pair for b in batches[1:] for pair in zip(b["bodies"], b["deliveries"], strict=True)]
+    assert sorted(again) == [("fragile", 2), ("solid", 2)]
+
+
+def test_the_messages_of_a_session_run_one_after_the_other(bus: Bus) -> None:
+    """ "all messages for a given session are handled by one consumer, in order." """
+    bus.send("talks", *(json.dumps({"n": n}) for n in range(5)), session_id="ordered")
+
+    eventually(lambda: len(bus.said("ordered")) == 10)
+    assert bus.said("ordered") == [(n, at) for n in range(5) for at in ("begin", "end")]
+
+
+def test_no_more_sessions_at_a_time_than_host_json_allows(bus: Bus) -> None:
+    """maxConcurrentSessions: "The maximum number of sessions that can be handled concurrently"."""
+    for session in ("a", "b", "c"):
+        bus.send("talks", json.dumps({"n": 1, "for_s": 1.5}), session_id=session)
+
+    eventually(lambda: all(len(bus.said(session)) == 2 for session in "abc"))
+    running_now, most = 0, 0
+    for line in bus.noted("talk"):
+        if line["session"] in {"a", "b", "c"}:
+            running_now += 1 if line["at"] == "begin" else -1
+            most = max(most, running_now)
+    assert most == 2
+
+
+def test_a_session_is_let_go_when_it_is_idle(bus: Bus) -> None:
+    """sessionIdleTimeout: "the maximum amount of time to wait for a message to be received for the
+    currently active session. After this time has elapsed, the session will be closed".
+    """
+    for session in ("x", "y"):
+        bus.send("talks", json.dumps({"n": 1}), session_id=session)
+    eventually(lambda: bus.said("x") != [] and bus.said("y") != [])
+    began = time.monotonic()
+    bus.send("talks", json.dumps({"n": 1}), session_id="third")
+
+    eventually(lambda: bus.said("third") != [])
+    assert time.monotonic() - began < 5
+
+
+def test_the_lock_of_a_session_is_renewed_while_the_function_runs(bus: Bus) -> None:
+    for order in ({"n": 1, "for_s": 2.6}, {"n": 2}):
+        bus.send("talks", json.dumps(order), session_id="slow")
+
+    eventually(lambda: (2, "end") in bus.said("slow"))
+    assert bus.said("slow") == [(1, "begin"), (1, "end"), (2, "begin"), (2, "end")]
+
+
+def test_outputs_are_sent_before_the_message_is_done(bus: Bus) -> None:
+    bus.send("in", "first")
+
+    assert bus.received("out", 1) == ["first"]
+    with bus.client.get_subscription_receiver("news", "all", max_wait_time=10) as receiver:
+        (told,) = receiver.receive_messages(1)
+        receiver.complete_message(told)
+    assert str(told) == "passed on 5"
+    eventually(lambda: bus.is_empty("in"))
+
+
+def test_an_http_function_puts_out_what_it_sets_and_nothing_otherwise(bus: Bus) -> None:
+    assert bus.host.http.post("/api/order/nothing", content=b"x").status_code == 202
+    assert bus.host.http.post("/api/order/tea", content=b"tea").status_code == 202
+
+    assert bus.received("orders", 1) == ["tea"]
+    assert bus.is_empty("orders")
+
+
+@pytest.mark.parametrize(
+    ("value", "messages"),
+    [
+        (TypedData(string="one"), ["one"]),
+        (TypedData(bytes=b"[1]"), [b"[1]"]),
+        (TypedData(string='["a", {"b": 1}, 2]'), ["a", '{"b":1}', "2"]),
+        (TypedData(string="[not JSON"), ["[not JSON"]),
+        (TypedData(string='{"a": [1]}'), ['{"a": [1]}']),
+    ],
+)
+def test_a_json_array_becomes_a_message_for_each_element(
+    value: TypedData, messages: list[str | bytes]
+) -> None:
+    assert messages_of(value) == messages
