@@ -12,6 +12,7 @@ from tests.rig.platform import Platform, opened
 
 HURRIED = {
     "PARTNER_TIMEOUT_S": "1.5",
+    "PARTNER_BREAKER_OPEN_S": "0.3",
     "CONFIRMATION_WINDOW_S": "5",
     "SAGA_WAITS_S": "0.2,0.5,1",
     "PAYMENT_RECONCILE_AFTER_S": "2",
