@@ -7,6 +7,7 @@ from blueprints.admin import routes as admin_routes
 from blueprints.admin.gateway import listens
 from blueprints.admin.service import Health
 from blueprints.customers import routes as customer_routes
+from blueprints.customers.finding import Finding
 from blueprints.customers.service import CustomerService
 from blueprints.housekeeping import triggers as housekeeping_triggers
 from blueprints.housekeeping.service import Housekeeping
@@ -122,6 +123,7 @@ provider = ShippingGateway(
 
 book = OrderBook(database)
 customers = CustomerService(database)
+finding = Finding(reads)
 products = ProductService(database, cache)
 browsing = Browsing(reads)
 editing = Editing(database, cache)
@@ -169,7 +171,7 @@ for blueprint in (
     product_routes.blueprint(api, products, browsing, editing, sync),
     product_triggers.blueprint(stock, sync),
     product_activities.blueprint(stock, sync),
-    customer_routes.blueprint(api, customers),
+    customer_routes.blueprint(api, customers, finding),
     payment_routes.blueprint(api, payments, answering, refunding),
     payment_triggers.blueprint(reconciling),
     payment_activities.blueprint(authorising, capturing, refunding),

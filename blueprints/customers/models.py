@@ -1,16 +1,24 @@
 """What is known of a customer, and what a customer may say of himself."""
 
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, Field, StringConstraints, model_validator
 
-from shared.http import Body
+from shared.http import Body, Query
 from shared.problem import Problem
 
 type Segment = Literal["standard", "business", "vip"]
 type Standing = Literal["active", "inactive", "unknown"]
+
+SEGMENTS: Mapping[Segment, str] = {
+    "standard": "everybody who is in no other segment",
+    "business": "buys for a company",
+    "vip": "is served first",
+}
+"""Every segment and its meaning."""
 
 PRINTABLE = r"^[^\x00-\x1f\x7f-\x9f]*$"
 
@@ -102,6 +110,75 @@ class Customer(BaseModel):
     version: int
     registered_at: datetime
     updated_at: datetime
+
+
+PageLimit = Annotated[int, Field(ge=1, le=100)]
+Cursor = Annotated[str, StringConstraints(max_length=1024)]
+
+
+class CustomerQuery(Query):
+    """Which customers to list."""
+
+    segment: Segment | None = None
+    status: Literal["active", "inactive"] | None = None
+    limit: PageLimit = 20
+    cursor: Cursor | None = None
+
+
+class CustomerSearch(Body):
+    """What is known of somebody; all of it must match, and something must be given.
+
+    Names forgive typing errors. An email or a phone number (E.164) may be the beginning of one.
+    """
+
+    name: (
+        Annotated[
+            str,
+            StringConstraints(
+                strip_whitespace=True, min_length=3, max_length=200, pattern=PRINTABLE
+            ),
+        ]
+        | None
+    ) = None
+    email: (
+        Annotated[
+            str,
+            StringConstraints(
+                strip_whitespace=True, min_length=3, max_length=254, pattern=PRINTABLE
+            ),
+        ]
+        | None
+    ) = None
+    phone: Annotated[str, StringConstraints(pattern=r"^\+[1-9][0-9]{3,14}$")] | None = None
+    limit: PageLimit = 20
+    cursor: Cursor | None = None
+
+    @model_validator(mode="after")
+    def _something_is_asked(self) -> Self:
+        if self.name is None and self.email is None and self.phone is None:
+            raise ValueError("give a name, an email or a phone number")
+        return self
+
+
+class CustomerSummary(BaseModel):
+    """A customer as lists show him."""
+
+    id: UUID
+    name: str
+    email: str
+    phone: str | None
+    segment: Segment
+    status: Literal["active", "inactive"]
+    registered_at: datetime
+
+
+class SegmentSummary(BaseModel):
+    """A segment; `more` says that it has more than the `customers` that were counted."""
+
+    code: Segment
+    meaning: str
+    customers: int
+    more: bool
 
 
 class CustomerErased(Problem):

@@ -2,19 +2,30 @@
 
 import azure.functions as func
 
-from blueprints.customers.models import Customer, CustomerErased, Profile, UpdateCustomer
+from blueprints.customers.finding import Finding
+from blueprints.customers.models import (
+    Customer,
+    CustomerErased,
+    CustomerQuery,
+    CustomerSearch,
+    CustomerSummary,
+    Profile,
+    SegmentSummary,
+    UpdateCustomer,
+)
 from blueprints.customers.service import CustomerService
 from shared.auth import CUSTOMER_SERVICE, EMPLOYEES, access
-from shared.http import Api, Call, Reply, etag_of, version_of
-from shared.problem import EtagMismatch, Forbidden, NotFound
+from shared.http import Api, Call, Page, Reply, etag_of, version_of
+from shared.problem import EtagMismatch, Forbidden, InvalidCursor, NotFound
 
 SCOPE = "customers.readwrite"
 CLIENTS = access(clients=SCOPE)
+FINDERS = access(employees=EMPLOYEES)
 READERS = access(clients=SCOPE, employees=EMPLOYEES)
 WRITERS = access(clients=SCOPE, employees=(CUSTOMER_SERVICE,))
 
 
-def blueprint(api: Api, customers: CustomerService) -> func.Blueprint:
+def blueprint(api: Api, customers: CustomerService, finding: Finding) -> func.Blueprint:
     """The HTTP functions of customers."""
     bp = func.Blueprint()
 
@@ -65,6 +76,38 @@ def blueprint(api: Api, customers: CustomerService) -> func.Blueprint:
         """
         customer_id, version = call.uuid("customer_id"), version_of(call.if_match)
         return _reply(await customers.update(call.caller, customer_id, version, call.body))
+
+    @bp.route(route="v1/customers", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+    @api.operation(
+        access=FINDERS,
+        query=CustomerQuery,
+        returns=Page[CustomerSummary],
+        raises=(InvalidCursor,),
+    )
+    async def list_customers(call: Call[None, CustomerQuery]) -> Page[CustomerSummary]:
+        """List customers by segment and status, those who registered last first."""
+        return await finding.list(call.caller, call.query)
+
+    @bp.route(route="v1/customers/search", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
+    @api.operation(
+        access=FINDERS,
+        body=CustomerSearch,
+        returns=Page[CustomerSummary],
+        raises=(InvalidCursor,),
+        safe=True,
+    )
+    async def search_customers(call: Call[CustomerSearch, None]) -> Page[CustomerSummary]:
+        """Find customers by name, email or phone.
+
+        What is known of them stands in the body, because URLs are logged. Nothing is changed.
+        """
+        return await finding.search(call.caller, call.body)
+
+    @bp.route(route="v1/customers/segments", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+    @api.operation(access=FINDERS, returns=Page[SegmentSummary])
+    async def list_customer_segments(call: Call[None, None]) -> Page[SegmentSummary]:
+        """List the segments with how many customers each has."""
+        return await finding.segments(call.caller)
 
     return bp
 
