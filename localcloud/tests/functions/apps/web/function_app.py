@@ -84,7 +84,7 @@ async def fail(req: func.HttpRequest) -> func.HttpResponse:
     match req.route_params["how"]:
         case "cause":
             try:
-                _ = {}["first"]
+                _ = dict[str, str]()["first"]
             except KeyError as error:
                 raise ValueError("second") from error
         case "exit":
@@ -159,3 +159,22 @@ async def log(req: func.HttpRequest) -> func.HttpResponse:
     logging.getLogger("shop").warning("from the app")
     print("printed")  # noqa: T201
     return func.HttpResponse("")
+
+
+@app.route(route="straße/{name}")
+def street(req: func.HttpRequest) -> func.HttpResponse:
+    """Have a route that is not ASCII."""
+    return func.HttpResponse(req.route_params["name"])
+
+
+@app.route(route="form", methods=["POST"])
+def form(req: func.HttpRequest) -> func.HttpResponse:
+    """Read a form."""
+    files = {name: file.read().hex() for name, file in req.files.items()}
+    return func.HttpResponse(json.dumps({"form": dict(req.form), "files": files}))
+
+
+@app.route(route="said", methods=["POST"])
+def said(req: func.HttpRequest) -> str:
+    """Answer the body as text."""
+    return req.get_body().decode()
