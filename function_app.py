@@ -17,6 +17,7 @@ from blueprints.orders import triggers as order_triggers
 from blueprints.orders.book import OrderBook
 from blueprints.orders.cancelling import Cancelling
 from blueprints.orders.control import SagaControl
+from blueprints.orders.delivery import Delivery
 from blueprints.orders.fulfilment import Fulfilment
 from blueprints.orders.gateway import ShippingGateway
 from blueprints.orders.models import ShippingFault
@@ -150,6 +151,7 @@ fulfilment = Fulfilment(database, stock, dispatcher)
 shipping = Shipping(database, provider)
 control = SagaControl(database, stock, waits_s=settings.saga_waits_s)
 timeline = OrderTimeline(database, stock, payments)
+delivery = Delivery(database, products, provider, currency=settings.order_currency)
 health = Health(
     database,
     schemas=("messaging", "products", "customers", "orders", "payments"),
@@ -165,7 +167,7 @@ health = Health(
 
 app = df.DFApp(http_auth_level=func.AuthLevel.ANONYMOUS)
 for blueprint in (
-    order_routes.blueprint(api, placing, orders, cancelling, timeline),
+    order_routes.blueprint(api, placing, orders, cancelling, timeline, delivery=delivery),
     order_triggers.blueprint(control, inbox),
     order_activities.blueprint(fulfilment, shipping),
     product_routes.blueprint(api, products, browsing, editing, sync),

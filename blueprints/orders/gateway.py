@@ -4,6 +4,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
+from blueprints.orders.delivery_models import CarrierRate
 from blueprints.orders.models import (
     AddressNotServed,
     Booking,
@@ -11,10 +12,11 @@ from blueprints.orders.models import (
     ShipmentUnstoppable,
     ShippingFault,
 )
+from blueprints.orders.pricing import TARIFF_NET
 from shared.partner import Answer, NoAnswer, Partner
 from shared.resilience import Breaker
 
-CREATED, CONFLICT = 201, 409
+CREATED, NOT_FOUND, CONFLICT = 201, 404, 409
 
 
 class ShippingGateway:
@@ -53,7 +55,7 @@ class ShippingGateway:
             facts = _json(answer, path)
             return Booking(str(facts["id"]), str(facts["tracking_number"]))
         if _code(answer, path) == "address_not_served":
-            raise AddressNotServed
+            raise AddressNotServed("the shipping provider does not deliver to this address")
         raise _fault(answer, path)
 
     async def cancel(self, provider_id: str, *, key: str) -> None:
@@ -67,16 +69,46 @@ class ShippingGateway:
                 raise ShipmentUnstoppable
             raise _fault(answer, path)
 
+    async def rates(self, country: str, postal_code: str, weight_g: int) -> list[CarrierRate]:
+        """What the provider asks for such a parcel. Raises AddressNotServed."""
+        path = "/v1/rates"
+        wanted = {"country": country, "postal_code": postal_code, "weight_g": weight_g}
+        with self._breaker.calling():
+            answer = await self._sent("POST", path, body=wanted)
+            if answer.is_success:
+                return _rates(answer, path)
+            if _code(answer, path) == "address_not_served":
+                raise AddressNotServed("the shipping provider does not deliver to this address")
+            raise _fault(answer, path)
+
+    async def status(self, provider_id: str) -> str | None:
+        """The provider's word for where the shipment is; None if it knows no such shipment."""
+        path = f"/v1/shipments/{provider_id}"
+        with self._breaker.calling():
+            answer = await self._sent("GET", path)
+            if answer.status == NOT_FOUND:
+                return None
+            if answer.is_success and isinstance(status := _json(answer, path).get("status"), str):
+                return status
+            raise _fault(answer, path, "GET")
+
     async def close(self) -> None:
         """Close every connection; the next call opens new ones."""
         await self._partner.close()
 
     async def _post(self, path: str, key: str, body: dict[str, Any]) -> Answer:
-        headers = {"X-Api-Key": self._api_key.get_secret_value(), "Idempotency-Key": key}
+        return await self._sent("POST", path, key=key, body=body)
+
+    async def _sent(
+        self, method: str, path: str, *, key: str | None = None, body: dict[str, Any] | None = None
+    ) -> Answer:
+        headers = {"X-Api-Key": self._api_key.get_secret_value()}
+        if key is not None:
+            headers["Idempotency-Key"] = key
         try:
-            return await self._partner.send("POST", path, headers=headers, body=body)
+            return await self._partner.send(method, path, headers=headers, body=body)
         except NoAnswer as fault:
-            raise ShippingFault(f"{fault} on POST {path}") from fault
+            raise ShippingFault(f"{fault} on {method} {path}") from fault
 
 
 def _json(answer: Answer, path: str) -> dict[str, Any]:
@@ -93,6 +125,18 @@ def _code(answer: Answer, path: str) -> str | None:
     return str(error.get("code")) if isinstance(error, dict) else None
 
 
-def _fault(answer: Answer, path: str) -> ShippingFault:
+def _rates(answer: Answer, path: str) -> list[CarrierRate]:
+    """The rates of the services that we offer."""
+    try:
+        return [
+            CarrierRate(rate["service"], int(rate["amount"]), str(rate["currency"]), rate["days"])
+            for rate in _json(answer, path)["rates"]
+            if rate["service"] in TARIFF_NET
+        ]
+    except (KeyError, TypeError, ValueError) as fault:
+        raise ShippingFault(f"rates that are not described in full on POST {path}") from fault
+
+
+def _fault(answer: Answer, path: str, method: str = "POST") -> ShippingFault:
     """The provider's words stay out of it: they may repeat the address."""
-    return ShippingFault(f"status {answer.status} on POST {path}")
+    return ShippingFault(f"status {answer.status} on {method} {path}")

@@ -50,6 +50,7 @@ Quantity = Annotated[int, Field(ge=1, le=MAX_QUANTITY)]
 Country = Annotated[
     str, StringConstraints(pattern=r"^[A-Z]{2}$"), Field(description="ISO 3166-1 alpha-2")
 ]
+PostalCode = Annotated[str, StringConstraints(pattern=r"^[A-Z0-9][A-Z0-9 -]{1,9}$")]
 Reason = Annotated[
     str,
     StringConstraints(strip_whitespace=True, min_length=3, max_length=500, pattern=PRINTABLE),
@@ -86,7 +87,7 @@ class Address(Body):
     line1: Annotated[str, _text(120)]
     line2: Annotated[str, _text(120)] | None = None
     city: Annotated[str, _text(80)]
-    postal_code: Annotated[str, StringConstraints(pattern=r"^[A-Z0-9][A-Z0-9 -]{1,9}$")]
+    postal_code: PostalCode
     country: Country
 
 
@@ -335,8 +336,10 @@ class ShippingFault(PartnerUnavailable):
     """The shipping provider did not answer, or not in a way that can be relied on; try again."""
 
 
-class AddressNotServed(Exception):
+class AddressNotServed(Problem):
     """The shipping provider does not deliver to this address."""
+
+    status, code = 409, "address-not-served"
 
 
 class ShipmentUnstoppable(Exception):

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from typing import Protocol
 from uuid import UUID
@@ -22,6 +22,7 @@ from blueprints.orders.models import (
     PlaceOrder,
     Shipping,
     UnknownProduct,
+    WantedLine,
 )
 from blueprints.orders.pricing import Offer, Quote, price
 from shared import idempotency, outbox
@@ -127,10 +128,9 @@ class Placing:
 
     async def _quote(self, customer_id: UUID, request: PlaceOrder) -> Quote:
         _check_payment_method(request.payment_method)
-        wanted = _summed(request)
+        wanted = summed(request.lines)
         country = request.shipping_address.country
-        if country not in DELIVERED_TO:
-            raise CountryNotServed(f"orders are not delivered to {country}")
+        check_country(country)
         async with self._database.reading(pipelined=True) as tx:
             asked_standing = await self._customers.ask_standing(tx, customer_id)
             asked_offers = await self._catalogue.ask_quote(tx, wanted.keys(), country)
@@ -187,10 +187,16 @@ def _check_payment_method(payment_method: str) -> None:
         )
 
 
-def _summed(request: PlaceOrder) -> dict[UUID, int]:
-    """Quantity per product, in the order of first mention."""
+def check_country(country: str) -> None:
+    """Raises CountryNotServed unless we sell there."""
+    if country not in DELIVERED_TO:
+        raise CountryNotServed(f"orders are not delivered to {country}")
+
+
+def summed(lines: Iterable[WantedLine]) -> dict[UUID, int]:
+    """Quantity per product, in the order of first mention. Raises InvalidRequest if too many."""
     wanted: dict[UUID, int] = {}
-    for line in request.lines:
+    for line in lines:
         wanted[line.product_id] = wanted.get(line.product_id, 0) + line.quantity
     if any(quantity > MAX_QUANTITY for quantity in wanted.values()):
         raise InvalidRequest(

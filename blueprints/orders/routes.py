@@ -3,7 +3,10 @@
 import azure.functions as func
 
 from blueprints.orders.cancelling import Cancelling
+from blueprints.orders.delivery import Delivery
+from blueprints.orders.delivery_models import RatesRequest, ShippingRates, Tracking
 from blueprints.orders.models import (
+    AddressNotServed,
     CancelQuery,
     CardNumberRefused,
     CountryNotServed,
@@ -25,7 +28,13 @@ from blueprints.orders.service import OrderService
 from blueprints.orders.timeline import OrderTimeline
 from shared.auth import ADMIN, CUSTOMER_SERVICE, EMPLOYEES, ORDER_MANAGER, access
 from shared.http import Api, Call, Page, Reply, etag_of, version_of
-from shared.problem import EtagMismatch, IdempotencyKeyReused, InvalidCursor, NotFound
+from shared.problem import (
+    EtagMismatch,
+    IdempotencyKeyReused,
+    InvalidCursor,
+    NotFound,
+    PartnerUnavailable,
+)
 
 SCOPE = "orders.readwrite"
 BUYERS = access(clients=SCOPE, employees=(CUSTOMER_SERVICE,))
@@ -43,6 +52,8 @@ def blueprint(
     orders: OrderService,
     cancelling: Cancelling,
     timeline: OrderTimeline,
+    *,
+    delivery: Delivery,
 ) -> func.Blueprint:
     """The HTTP functions of orders."""
     bp = func.Blueprint()
@@ -161,4 +172,40 @@ def blueprint(
         """Everything that happened to an order, oldest first."""
         return await timeline.of(call.caller, call.uuid("order_id"))
 
+    _add_delivery(bp, api, delivery)
     return bp
+
+
+def _add_delivery(bp: func.Blueprint, api: Api, delivery: Delivery) -> None:
+    """The functions about delivery."""
+
+    @bp.route(
+        route="v1/orders/shipping-rates", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS
+    )
+    @api.operation(
+        access=READERS,
+        body=RatesRequest,
+        returns=ShippingRates,
+        raises=(CountryNotServed, UnknownProduct, AddressNotServed, PartnerUnavailable),
+        safe=True,
+    )
+    async def quote_shipping_rates(call: Call[RatesRequest, None]) -> ShippingRates:
+        """What shipping would cost and how long it would take, by service.
+
+        The price is what an order placed now is charged; the days are the carrier's for this
+        weight and destination. Nothing is ordered.
+        """
+        return await delivery.rates(call.caller, call.body)
+
+    @bp.route(
+        route="v1/orders/{order_id:guid}/tracking",
+        methods=["GET"],
+        auth_level=func.AuthLevel.ANONYMOUS,
+    )
+    @api.operation(access=READERS, returns=Tracking, raises=(NotFound,))
+    async def get_order_tracking(call: Call[None, None]) -> Tracking:
+        """Where an order's parcel is.
+
+        The carrier is asked each time; while it does not answer, this tells what we know.
+        """
+        return await delivery.tracking(call.caller, call.uuid("order_id"))

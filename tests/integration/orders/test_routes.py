@@ -9,6 +9,8 @@ import azure.functions as func
 import pytest
 
 from blueprints.orders import routes
+from blueprints.orders.delivery import Delivery
+from blueprints.orders.delivery_models import CarrierRate
 from shared.auth import ADMIN, CUSTOMER_SERVICE, EMPLOYEE_SCOPE, ORDER_MANAGER, Caller
 from shared.http import Api
 from shared.problem import TokenMissing
@@ -39,12 +41,31 @@ class Doorman:
         return PEOPLE[authorization]
 
 
+class Carrier:
+    """Delivers in two days, and says that everything is on its way."""
+
+    async def rates(self, country: str, postal_code: str, weight_g: int) -> list[CarrierRate]:
+        del country, postal_code, weight_g
+        return [CarrierRate("standard", 700, "EUR", 2)]
+
+    async def status(self, provider_id: str) -> str | None:
+        del provider_id
+        return "in_transit"
+
+
 @pytest.fixture(scope="module")
 def functions(shop: Shop) -> dict[str, Function]:
     app = func.FunctionApp()
     doorman: Any = Doorman()
     app.register_functions(
-        routes.blueprint(Api(doorman), shop.placing, shop.orders, shop.cancelling, shop.timeline)
+        routes.blueprint(
+            Api(doorman),
+            shop.placing,
+            shop.orders,
+            shop.cancelling,
+            shop.timeline,
+            delivery=Delivery(shop.database, shop.catalogue, Carrier(), currency="EUR"),
+        )
     )
     return {str(f.get_function_name()): f.get_user_function() for f in app.get_functions()}
 
@@ -253,3 +274,31 @@ async def test_the_timeline_is_a_list_of_what_happened(http: Http) -> None:
     assert [(e["area"], e["what"], e["by"]) for e in timeline["items"]] == [
         ("order", "placed", "client")
     ]
+
+
+RATES = {
+    "lines": [{"product_id": str(TEA.product_id), "quantity": 2}],
+    "country": "DE",
+    "postal_code": "10115",
+}
+
+
+async def test_shipping_rates_are_quoted_without_a_key(http: Http) -> None:
+    status, _, answer = await http("quote_shipping_rates", ALICE, body=RATES)
+    assert (status, [rate["service"] for rate in answer["items"]]) == (200, ["standard"])
+
+    assert (await http("quote_shipping_rates", READER, body=RATES))[0] == 403
+    wrong = RATES | {"country": "Germany", "lines": []}
+    status, _, answer = await http("quote_shipping_rates", ALICE, body=wrong)
+    assert status == 400
+    assert sorted(error["field"] for error in answer["errors"]) == ["country", "lines"]
+
+
+async def test_a_parcel_is_shown_to_whose_it_is_and_to_employees(http: Http) -> None:
+    _, _, order = await http.place()
+    path = {"order_id": order["id"]}
+
+    status, _, mine = await http("get_order_tracking", ALICE, path=path)
+    assert (status, mine["status"], mine["tracking_number"]) == (200, "none", None)
+    assert (await http("get_order_tracking", BRUNO, path=path))[0] == 404
+    assert (await http("get_order_tracking", OSCAR, path=path))[2] == mine
