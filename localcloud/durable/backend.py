@@ -12,6 +12,7 @@ from localcloud.durable.instances import Instances
 from localcloud.durable.invocation import Invoker
 from localcloud.durable.presence import Presence
 from localcloud.durable.store import Store
+from localcloud.durable.task_store import TaskStore
 from localcloud.durable.turns import Turns
 
 _log = logging.getLogger(__name__)
@@ -59,7 +60,7 @@ class DurableBackend:
             task_lease_s=activity_lease_s,
         )
         self._activities = Activities(
-            self._store,
+            TaskStore(self._store),
             invoker,
             activities,
             slots=max_activities,

@@ -50,6 +50,11 @@ class Decision:
     cancelled: list[int] = field(default_factory=list)
     held_due: bool = False
 
+    @property
+    def finished(self) -> bool:
+        """Whether this was the instance's last turn."""
+        return self.status != "Running"
+
 
 def _signature(action: Mapping[str, Any]) -> str:
     name = action.get("functionName") or action.get("externalEventName") or ""

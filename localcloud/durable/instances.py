@@ -50,12 +50,6 @@ STATUS = """
     FROM durable.instances
     WHERE instance_id = %(instance_id)s
 """
-HISTORY = """
-    SELECT string_agg(events, ',' ORDER BY turn)
-    FROM durable.history
-    WHERE instance_id = %(instance_id)s
-      AND execution_id = %(execution_id)s
-"""
 PAGE = """
     SELECT instance_id, execution_id, name, status, input, output, custom_status,
         created_at, updated_at
@@ -133,6 +127,8 @@ class Instances:
         return await self._post(instance_id, message, revive=True)
 
     async def _post(self, instance_id: str, message: str, *, revive: bool = False) -> str | None:
+        # What has messages waiting is better not thought ahead of.
+        self._turns.memory.forget(instance_id)
         status = await self._store.post(storable(instance_id), message, revive=revive)
         self._turns.alarm.ring()
         return status
@@ -149,8 +145,7 @@ class Instances:
 
     async def history(self, status: Status) -> str:
         """The events of the instance's execution as a JSON array."""
-        params = {"instance_id": status.instance_id, "execution_id": status.execution_id}
-        return f"[{await self._store.value(HISTORY, params) or ''}]"
+        return f"[{await self._store.history(status.instance_id, status.execution_id)}]"
 
     async def page(
         self,

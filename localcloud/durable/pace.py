@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 from datetime import datetime
 
 from localcloud.durable import events
@@ -11,6 +12,10 @@ _HORIZON_S = 60.0
 
 _SLACK_S = 0.002
 """Alarms ring a little late rather than early: an early look finds nothing and sleeps on."""
+
+
+_PATIENCE_S = 0.1
+"""How long work that waits lets work overtake it that continues other work."""
 
 
 class Alarm:
@@ -46,28 +51,36 @@ class Slots:
     """Room for a number of pieces of work.
 
     While `queued`, more work waits in the database than there is room for: then `reserve` grants
-    nothing, so that new work does not overtake what waits.
+    nothing, so that new work does not overtake what waits. Work that continues other work may
+    overtake it, unless what waits has waited for a slot for too long.
     """
 
     def __init__(self, size: int) -> None:
         self._free = size
         self._freed = asyncio.Event()
+        self._wanted_since: float | None = None
         self.queued = False
         self.closed = False
 
-    def reserve(self, wanted: int) -> int:
+    def reserve(self, wanted: int, *, continues: bool = False) -> int:
         """How many of `wanted` slots the caller now has."""
-        if self.queued or self.closed:
+        if self.closed or (self.queued and not (continues and self._patient())):
             return 0
         granted = min(wanted, self._free)
         self._free -= granted
         return granted
 
+    def _patient(self) -> bool:
+        since = self._wanted_since
+        return since is None or time.monotonic() - since < _PATIENCE_S
+
     async def take_all(self) -> int:
         """Every free slot; waits until there is one. 0 once closed."""
+        self._wanted_since = time.monotonic()
         while not self._free and not self.closed:
             self._freed.clear()
             await self._freed.wait()
+        self._wanted_since = None
         if self.closed:
             return 0
         granted, self._free = self._free, 0

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from psycopg import AsyncConnection
 
-SCHEMA = Path(__file__).with_name("schema.sql")
+SCHEMA = sorted(Path(__file__).with_name("sql").glob("*.sql"))
 LOCK_CLASS = 20036
 """First half of the advisory lock that a host holds while it lives; the second is its number."""
 
@@ -28,7 +28,7 @@ async def install(dsn: str, hub: str) -> None:
 
     Raises WrongHub when the database holds another hub's instances.
     """
-    schema = SCHEMA.read_text()
+    schema = "\n".join(part.read_text() for part in SCHEMA)
     digest = hashlib.sha256(schema.encode()).hexdigest()
     async with await AsyncConnection.connect(dsn) as connection:
         await connection.execute("SELECT pg_advisory_xact_lock(%s, 0)", [LOCK_CLASS])

@@ -17,13 +17,15 @@ class Turn:
     instance_id: str
     execution_id: str
     name: str
+    version: str
     input: str | None
     parent_instance_id: str | None
+    parent_execution_id: str | None
+    parent_event_id: int | None
     turns: int
     token: int
     attempts: int
     progress: str
-    history: str | None
     seqs: Sequence[int] | None
     executions: Sequence[str | None] | None
     events: Sequence[str] | None
@@ -88,6 +90,11 @@ class Progress:
         id_ = self.next_id
         self.next_id += 1
         return id_
+
+    def sole(self) -> int | None:
+        """The id of the only activity or pause between attempts that is open, if there is one."""
+        awaited = self.open.difference(self.timers.values())
+        return next(iter(awaited)) if len(awaited) == 1 else None
 
     def waiter(self, name: str) -> str | None:
         """The newest awaited spelling of event `name`; names do not depend on case."""
@@ -188,13 +195,13 @@ def _draw_answer(
         batch.retry = (kind, id_)
 
 
-def trigger_body(turn: Turn, batch: Batch, at: datetime) -> str:
-    """The JSON text that the orchestration trigger receives.
+def trigger_body(turn: Turn, past: str, batch: Batch, at: datetime) -> str:
+    """The JSON text that the orchestration trigger receives; `past` is the stored history.
 
     History and input are spliced in as they are stored. The durations that make the SDK chain long
     timers are left out, as Azure's SQL back end does: a timer of any length is one timer.
     """
-    history = [turn.history] if turn.history else []
+    history = [past] if past else []
     history.append(events.event(Kind.ORCHESTRATOR_STARTED, -1, at))
     history.extend(batch.taken)
     rest = json.dumps(

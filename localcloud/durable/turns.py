@@ -1,17 +1,35 @@
 """Runs orchestrators, a turn at a time."""
 
 import logging
+import time
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
 
 from localcloud.durable import decision as decisions
 from localcloud.durable import events
 from localcloud.durable.activities import Activities
+from localcloud.durable.decision import Decision
 from localcloud.durable.invocation import Invocation, Invoker
-from localcloud.durable.store import LeasedTask, Store
-from localcloud.durable.turn import Progress, Turn, draw, trigger_body
+from localcloud.durable.memory import Known, Memory
+from localcloud.durable.store import Store
+from localcloud.durable.task import LeasedTask
+from localcloud.durable.turn import Batch, Progress, Turn, draw, trigger_body
 from localcloud.durable.work import Work, label
 
 _log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Thought:
+    """A turn that has been run and is not written yet. `past` is the history before it."""
+
+    turn: Turn
+    past: str
+    batch: Batch
+    progress: Progress
+    decision: Decision
+    took_s: float
 
 
 class Turns(Work[Turn]):
@@ -30,8 +48,9 @@ class Turns(Work[Turn]):
         first_pause_s: float,
         await_open: bool,
     ) -> None:
-        super().__init__(store, slots=slots, max_attempts=max_attempts, first_pause_s=first_pause_s)
-        self._invoker, self._functions = invoker, functions
+        super().__init__(slots=slots, max_attempts=max_attempts, first_pause_s=first_pause_s)
+        self.memory = Memory()
+        self._store, self._invoker, self._functions = store, invoker, functions
         self._activities, self._known_activities = activities, known_activities
         self._await_open = await_open
 
@@ -52,35 +71,67 @@ class Turns(Work[Turn]):
             await self._store.give_back_turn(leased, consumed=batch.consumed, held=batch.held)
             self.alarm.ring()
             return
-        at = events.now()
-        if batch.terminated:
-            decision = decisions.terminate(leased, batch, progress, at=at)
-        else:
-            decision = decisions.decide(
-                leased,
-                batch,
-                progress,
-                await self._invoke(leased, trigger_body(leased, batch, at)),
-                at=at,
-                activities=self._known_activities,
-                await_open=self._await_open,
-            )
-        room = self._activities.reserve(len(decision.tasks))
+        past = self.memory.history(leased)
+        if past is None:
+            past = await self._store.history(leased.instance_id, leased.execution_id)
+        thought = await self._think(leased, past, batch, progress)
+        room = self._activities.reserve(len(thought.decision.tasks), continues=True)
         written = False
         try:
             written, ready_at = await self._store.commit_turn(
-                leased, batch, decision, reserved=room
+                leased, batch, thought.decision, reserved=room
             )
         finally:
             if not written:
                 self._activities.release(room)
-        if not written:
+        if written:
+            self.settle(thought, token=leased.token, room=room, ready_at=ready_at)
+        else:
             _log.info("%s came too late: its lease is lost", label(leased))
-            return
+
+    async def think_ahead(self, task: LeasedTask, event: str) -> Thought | None:
+        """Run the turn that follows `task`, before its answer `event` is written.
+
+        None when this host does not know the instance well enough, or when it waits for more than
+        this activity.
+        """
+        known = self.memory.of(task.instance_id, task.execution_id)
+        if known is None or known.sole != task.event_id:
+            return None
+        turn = known.ahead(event)
+        progress = Progress.from_text(turn.progress)
+        batch = draw(turn, progress)
+        if not batch.taken:
+            return None
+        try:
+            return await self._think(turn, known.history, batch, progress)
+        except Exception as problem:  # noqa: BLE001 - the turn will be tried again, and counted
+            _log.warning("%s failed ahead of its lease: %s", label(turn), problem)
+            return None
+
+    async def _think(self, turn: Turn, past: str, batch: Batch, progress: Progress) -> Thought:
+        at, began = events.now(), time.monotonic()
+        if batch.terminated:
+            decision = decisions.terminate(turn, batch, progress, at=at)
+        else:
+            decision = decisions.decide(
+                turn,
+                batch,
+                progress,
+                await self._invoke(turn, trigger_body(turn, past, batch, at)),
+                at=at,
+                activities=self._known_activities,
+                await_open=self._await_open,
+            )
+        return Thought(turn, past, batch, progress, decision, time.monotonic() - began)
+
+    def settle(self, thought: Thought, *, token: int, room: int, ready_at: datetime | None) -> None:
+        """Go on from a turn that is written: `room` of its activities are leased to this host."""
+        turn, decision = thought.turn, thought.decision
         self._activities.adopt(
             LeasedTask(
-                instance_id=leased.instance_id,
-                execution_id=leased.execution_id,
+                instance_id=turn.instance_id,
+                execution_id=turn.execution_id,
                 event_id=task.event_id,
                 name=task.name,
                 input=task.input,
@@ -93,6 +144,25 @@ class Turns(Work[Turn]):
             self._activities.alarm.ring()
         if ready_at is not None:
             self.alarm.ring_at(ready_at)
+        if decision.finished:
+            self.memory.forget(turn.instance_id)
+            return
+        self.memory.keep(
+            Known(
+                turn=replace(
+                    turn,
+                    turns=turn.turns + 1,
+                    token=token,
+                    progress=decision.progress,
+                    seqs=None,
+                    executions=None,
+                    events=None,
+                ),
+                history=f"{thought.past},{decision.events}" if thought.past else decision.events,
+                sole=thought.progress.sole(),
+                took_s=thought.took_s,
+            )
+        )
 
     async def _invoke(self, leased: Turn, body: str) -> Invocation:
         function = self._functions.get(leased.name.casefold())

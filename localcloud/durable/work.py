@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import psycopg
 
 from localcloud.durable.pace import Alarm, Slots
-from localcloud.durable.store import LeasedTask, Store
+from localcloud.durable.task import LeasedTask
 from localcloud.durable.turn import Turn
 
 _log = logging.getLogger(__name__)
@@ -24,15 +24,13 @@ _DOUBLINGS = 20
 class Work[Leased: (Turn, LeasedTask)](ABC):
     """One kind of work. `running` is what this host holds a lease for."""
 
-    def __init__(
-        self, store: Store, *, slots: int, max_attempts: int, first_pause_s: float
-    ) -> None:
+    def __init__(self, *, slots: int, max_attempts: int, first_pause_s: float) -> None:
         self.running: dict[asyncio.Task[None], Leased] = {}
         self.alarm = Alarm()
-        self._store = store
         self._slots = Slots(slots)
         self._max_attempts = max_attempts
         self._first_pause_s = first_pause_s
+        self._slotless: set[asyncio.Task[None]] = set()
         self._looking: asyncio.Task[None] | None = None
 
     @abstractmethod
@@ -47,9 +45,12 @@ class Work[Leased: (Turn, LeasedTask)](ABC):
     async def _give_back(self, leased: Leased, *, delay_s: float, counts: bool) -> None:
         """Let somebody try it again."""
 
-    def reserve(self, wanted: int) -> int:
-        """Slots for work that comes leased from elsewhere: pass them to `adopt` or `release`."""
-        return self._slots.reserve(wanted)
+    def reserve(self, wanted: int, *, continues: bool = False) -> int:
+        """Slots for work that comes leased from elsewhere: pass them to `adopt` or `release`.
+
+        Work that `continues` other work comes before what waits in the database.
+        """
+        return self._slots.reserve(wanted, continues=continues)
 
     def release(self, count: int) -> None:
         """Slots that were reserved for nothing."""
@@ -62,9 +63,19 @@ class Work[Leased: (Turn, LeasedTask)](ABC):
             self.running[task] = piece
             task.add_done_callback(self._ended)
 
+    def hand_over_slot(self) -> None:
+        """Free the slot of the work that calls this, before its end, for what it brings about."""
+        task = asyncio.current_task()
+        if task in self.running and task not in self._slotless:
+            self._slotless.add(task)
+            self._slots.give()
+
     def _ended(self, task: asyncio.Task[None]) -> None:
         del self.running[task]
-        self._slots.give()
+        if task in self._slotless:
+            self._slotless.remove(task)
+        else:
+            self._slots.give()
 
     async def _run(self, leased: Leased) -> None:
         try:

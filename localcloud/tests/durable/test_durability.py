@@ -20,6 +20,7 @@ from localcloud.durable import events
 from localcloud.durable.decision import decide
 from localcloud.durable.invocation import Invocation
 from localcloud.durable.schema import WrongHub, install
+from localcloud.durable.store import leased_turn
 from localcloud.durable.turn import Progress, Turn, draw
 from localcloud.tests.durable.conftest import MakeHub
 from localcloud.tests.durable.host_process import GATE
@@ -205,7 +206,9 @@ async def _lease(database: Database, name: str = "chain") -> Turn:
     )
     row = await cursor.fetchone()
     assert row is not None
-    return Turn(*row)
+    turn = leased_turn(row)
+    assert turn is not None
+    return turn
 
 
 async def test_a_host_whose_lease_was_taken_over_cannot_commit(
