@@ -188,11 +188,11 @@ class _Unavailable(Problem):
 
     def __init__(self, detail: str, *, retry_after_s: int = 2, **extra: JsonValue) -> None:
         super().__init__(detail, **extra)
-        self._retry_after_s = retry_after_s
+        self.retry_after_s = retry_after_s
 
     def headers(self) -> Mapping[str, str]:
         """RFC 9110 §10.2.3: when it is worth trying again, in seconds."""
-        return {"Retry-After": str(self._retry_after_s)}
+        return {"Retry-After": str(self.retry_after_s)}
 
 
 class PartnerUnavailable(_Unavailable):

@@ -63,7 +63,9 @@ class Delivery:
             asked = await self._carrier.rates(request.country, request.postal_code, weight_g)
         except ShippingFault as fault:
             _log.warning("no shipping rates: %s", fault)
-            raise PartnerUnavailable("the shipping provider does not answer") from fault
+            raise PartnerUnavailable(
+                "the shipping provider does not answer", retry_after_s=fault.retry_after_s
+            ) from fault
         items = []
         for rate in asked:
             quote = price(lines, rate.service)

@@ -124,6 +124,23 @@ async def test_rates_of_a_carrier_that_does_not_answer_are_unavailable(
     assert len((await delivery.rates(ALICE, wanted(1))).items) == 2
 
 
+async def test_a_carrier_that_is_left_alone_is_worth_asking_again_when_it_is_called_again(
+    shop: Shop,
+) -> None:
+    breaker = Breaker("the carrier", fault=ShippingFault, faults=1, open_s=30)
+    nowhere = ShippingGateway(
+        "http://127.0.0.1:9", SecretStr(API_KEY), timeout_s=1, breaker=breaker
+    )
+    delivery = Delivery(shop.database, shop.catalogue, nowhere, currency="EUR")
+
+    for seconds in ("2", "30"):
+        with pytest.raises(PartnerUnavailable) as refused:
+            await delivery.rates(ALICE, wanted(1))
+        assert refused.value.headers() == {"Retry-After": seconds}
+
+    await nowhere.close()
+
+
 async def test_a_parcel_is_tracked_from_the_booking_to_the_cancellation(
     shop: Shop, delivery: Delivery, gateway: ShippingGateway, carrier: Standin
 ) -> None:
