@@ -52,9 +52,8 @@ class Outputs:
             await self._senders[place].send_messages([ServiceBusMessage(body) for body in bodies])
 
     async def close(self) -> None:
-        """Hang up."""
-        for sender in self._senders.values():
-            await sender.close()
+        """Hang up, everywhere at once: each takes the SDK half a second."""
+        await asyncio.gather(*(sender.close() for sender in self._senders.values()))
 
 
 def messages_of(value: TypedData) -> list[str | bytes]:

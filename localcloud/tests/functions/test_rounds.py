@@ -3,12 +3,17 @@
 import json
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
-from azure.servicebus import ServiceBusClient, ServiceBusMessage
+from azure.servicebus import (
+    ServiceBusClient,
+    ServiceBusMessage,
+    ServiceBusReceiver,
+    ServiceBusSender,
+)
 
 from localcloud.functions.outputs import messages_of
 from localcloud.functions.protos import TypedData
@@ -32,10 +37,14 @@ class Bus:
     host: RunningHost
     evidence: Path
     client: ServiceBusClient
+    senders: dict[str, ServiceBusSender] = field(default_factory=dict)
+    watchers: dict[str, ServiceBusReceiver] = field(default_factory=dict)
 
     def send(self, queue: str, *bodies: str, **options: Any) -> None:
-        with self.client.get_queue_sender(queue) as sender:
-            sender.send_messages([ServiceBusMessage(body, **options) for body in bodies])
+        if queue not in self.senders:
+            self.senders[queue] = self.client.get_queue_sender(queue)
+        messages = [ServiceBusMessage(body, **options) for body in bodies]
+        self.senders[queue].send_messages(messages)
 
     def noted(self, name: str) -> list[dict[str, Any]]:
         file = self.evidence / name
@@ -54,8 +63,9 @@ class Bus:
         return bodies
 
     def is_empty(self, queue: str) -> bool:
-        with self.client.get_queue_receiver(queue) as receiver:
-            return not receiver.peek_messages(10, sequence_number=1)
+        if queue not in self.watchers:
+            self.watchers[queue] = self.client.get_queue_receiver(queue)
+        return not self.watchers[queue].peek_messages(10, sequence_number=1)
 
 
 @pytest.fixture(scope="module")
