@@ -26,9 +26,9 @@ Messages = Sequence[ServiceBusReceivedMessage]
 class Rounds:
     """The messages of one function, in rounds.
 
-    With sessions as many run side by side as there may be sessions at a time, each on the messages
-    of one session in their order; it lets the session go when no message came for the idle time.
-    Without, it takes one batch after the other.
+    Single messages: as many run side by side as there may be sessions at a time, each on those of
+    one session in their order. Batches: one after the other. A session is let go when no message
+    came for the idle time.
     """
 
     def __init__(
@@ -48,7 +48,10 @@ class Rounds:
 
     async def listen(self) -> None:
         """Receive until stopped, however often and however long the broker is away."""
-        width = self._options.max_concurrent_sessions if self._in_sessions else 1
+        # Batches come one after the other, of one session at a time: as in Azure, where
+        # maxConcurrentSessions counts for functions that take a single message.
+        side_by_side = self._in_sessions and not self._many
+        width = self._options.max_concurrent_sessions if side_by_side else 1
         try:
             await asyncio.gather(*(self._serve() for _ in range(width)))
         finally:

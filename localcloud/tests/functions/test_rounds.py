@@ -24,6 +24,7 @@ from localcloud.tests.servicebus.rig import subscription, write_topology
 QUEUES: dict[str, dict[str, Any]] = {
     "parcels": {},
     "talks": {"RequiresSession": True, "LockDuration": "PT2S"},
+    "tours": {"RequiresSession": True},
     "in": {},
     "out": {},
     "orders": {},
@@ -83,7 +84,8 @@ def bus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bus]:
 
 
 def test_a_batch_is_no_larger_than_host_json_allows(bus: Bus) -> None:
-    """maxMessageBatchSize: "The maximum number of messages that are passed to each function call."
+    """maxMessageBatchSize: "The maximum number of messages that will be passed to each function
+    call."
 
     learn.microsoft.com/azure/azure-functions/functions-bindings-service-bus#hostjson-settings
     """
@@ -114,7 +116,6 @@ def test_a_failing_batch_comes_again_as_a_whole(bus: Bus) -> None:
 
 
 def test_the_messages_of_a_session_run_one_after_the_other(bus: Bus) -> None:
-    """ "all messages for a given session are handled by one consumer, in order." """
     bus.send("talks", *(json.dumps({"n": n}) for n in range(5)), session_id="ordered")
 
     eventually(lambda: len(bus.said("ordered")) == 10)
@@ -147,6 +148,20 @@ def test_a_session_is_let_go_when_it_is_idle(bus: Bus) -> None:
 
     eventually(lambda: bus.said("third") != [])
     assert time.monotonic() - began < 5
+
+
+def test_a_batch_is_of_one_session(bus: Bus) -> None:
+    for session in ("north", "south"):
+        bus.send("tours", "one", "two", "three", session_id=session)
+
+    def taken() -> int:
+        return sum(len(batch["bodies"]) for batch in bus.noted("tours"))
+
+    eventually(lambda: taken() == 6)
+    for session in ("north", "south"):
+        own = [batch for batch in bus.noted("tours") if session in batch["sessions"]]
+        assert {name for batch in own for name in batch["sessions"]} == {session}
+        assert [body for batch in own for body in batch["bodies"]] == ["one", "two", "three"]
 
 
 def test_the_lock_of_a_session_is_renewed_while_the_function_runs(bus: Bus) -> None:

@@ -35,6 +35,22 @@ async def take_parcels(messages: List[func.ServiceBusMessage]) -> None:  # noqa:
 
 
 @app.service_bus_queue_trigger(
+    arg_name="messages",
+    queue_name="tours",
+    connection="Bus",
+    cardinality="many",
+    is_sessions_enabled=True,
+)
+async def guide(messages: List[func.ServiceBusMessage]) -> None:  # noqa: UP006
+    """Note the batch and its sessions."""
+    note(
+        "tours",
+        bodies=[message.get_body().decode() for message in messages],
+        sessions=[message.session_id for message in messages],
+    )
+
+
+@app.service_bus_queue_trigger(
     arg_name="message", queue_name="talks", connection="Bus", is_sessions_enabled=True
 )
 async def listen(message: func.ServiceBusMessage) -> None:
