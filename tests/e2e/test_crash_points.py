@@ -69,10 +69,14 @@ async def place_and_cancel(scene: Scene) -> None:
 
 @contextlib.asynccontextmanager
 async def at_row(scene: Scene, lock: RowLock, work_item: str, when: str) -> AsyncIterator[None]:
-    """The saga stands at a row that the step changes, or at the checkpoint after the step."""
+    """The saga stands at a row that the step changes, or at the checkpoint after the step.
+
+    Whoever waits when the block ends belongs to a host that was killed, and dies with it.
+    """
     await lock.waited_for()
     if when == "before_effect":
         yield
+        await lock.end_waiters()
         await lock.let_go()
         return
     checkpoint = RowLock(scene.platform.durable_url, LOCK_WORK_ITEM, scene.order_id, work_item)
@@ -80,6 +84,7 @@ async def at_row(scene: Scene, lock: RowLock, work_item: str, when: str) -> Asyn
         await lock.let_go()
         await checkpoint.waited_for()
         yield
+        await checkpoint.end_waiters()
 
 
 @contextlib.asynccontextmanager

@@ -49,6 +49,27 @@ class RowLock:
                 assert time.monotonic() < deadline, f"nobody waits for: {self._statement}"
                 await asyncio.sleep(0.02)
 
+    async def end_waiters(self, within_s: float = 10) -> None:
+        """End the sessions that wait for the row, and return once they are gone.
+
+        A server process outlives its client: it would finish the statement of a killed host as soon
+        as the row is free.
+        """
+        assert self._connection is not None
+        pid = self._connection.info.backend_pid
+        deadline = time.monotonic() + within_s
+        async with await psycopg.AsyncConnection.connect(self._url, autocommit=True) as watch:
+            while True:
+                cursor = await watch.execute(
+                    "SELECT pg_terminate_backend(pid) FROM pg_locks"
+                    " WHERE NOT granted AND %s = ANY(pg_blocking_pids(pid))",
+                    (pid,),
+                )
+                if cursor.rowcount == 0:
+                    return
+                assert time.monotonic() < deadline, "a waiting session does not end"
+                await asyncio.sleep(0.02)
+
     async def let_go(self) -> None:
         """Give the row back, unchanged. Harmless when it is not held."""
         if self._connection is not None:
