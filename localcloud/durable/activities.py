@@ -9,8 +9,8 @@ import psycopg
 
 from localcloud.durable import events
 from localcloud.durable.answer import argument
-from localcloud.durable.decision import unknown_function
 from localcloud.durable.invocation import Invocation, Invoker
+from localcloud.durable.outcome import unknown_function
 from localcloud.durable.task import LeasedTask
 from localcloud.durable.task_store import Completed, CompletedAhead, TaskStore
 from localcloud.durable.turn import Turn

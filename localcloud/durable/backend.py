@@ -10,7 +10,9 @@ from localcloud.durable import schema
 from localcloud.durable.activities import Activities
 from localcloud.durable.instances import Instances
 from localcloud.durable.invocation import Invoker
+from localcloud.durable.outcome import Functions
 from localcloud.durable.presence import Presence
+from localcloud.durable.states import EntityStates
 from localcloud.durable.store import Store
 from localcloud.durable.task_store import TaskStore
 from localcloud.durable.turns import Turns
@@ -50,8 +52,7 @@ class DurableBackend:
         timer has ended that it neither awaited nor cancelled.
         """
         self.hub = hub
-        self.orchestrators = dict(orchestrators)
-        self.entities = dict(entities or {})
+        functions = Functions(dict(orchestrators), dict(activities), dict(entities or {}))
         self._dsn = dsn
         self._store = Store(
             dsn,
@@ -70,16 +71,16 @@ class DurableBackend:
         self._turns = Turns(
             self._store,
             invoker,
-            self.orchestrators,
+            functions,
             self._activities,
-            known_activities=activities,
             slots=max_orchestrations,
             max_attempts=max_attempts,
             first_pause_s=first_pause_s,
             await_open=await_open,
         )
         self._activities.turns = self._turns
-        self.instances = Instances(self._store, self._turns, self.orchestrators)
+        self.instances = Instances(self._store, self._turns, functions)
+        self.entities = EntityStates(self._store, self._turns, functions)
         self._presence = Presence(dsn, entered=self._entered, notified=self._notified)
         self._renew_s = min(orchestration_lease_s, activity_lease_s, _LOST_AFTER_S) / 3
         self._chores: list[asyncio.Task[None]] = []

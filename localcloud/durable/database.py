@@ -1,8 +1,11 @@
 """Connections to the task hub's database, and single statements through them."""
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from typing import Any, LiteralString
 
+from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
 CHECK_CLIENT = "-c client_connection_check_interval=500"
@@ -16,6 +19,7 @@ class Database:
         self, dsn: str, *, max_connections: int, lease_s: float, task_lease_s: float
     ) -> None:
         self.host = 0
+        self._joined: ContextVar[AsyncConnection[Any] | None] = ContextVar("joined", default=None)
         self.lease_s, self.task_lease_s = lease_s, task_lease_s
         self._pool = AsyncConnectionPool(
             dsn,
@@ -34,8 +38,21 @@ class Database:
         """Close every connection."""
         await self._pool.close()
 
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[None]:
+        """One transaction for all statements of this task until the end of the block."""
+        async with self._pool.connection() as connection, connection.transaction():
+            token = self._joined.set(connection)
+            try:
+                yield
+            finally:
+                self._joined.reset(token)
+
     async def rows(self, query: LiteralString, params: Mapping[str, Any]) -> list[tuple[Any, ...]]:
-        """All rows of one statement, in a transaction of its own."""
+        """All rows of one statement, in a transaction of its own unless it is inside one."""
+        joined = self._joined.get()
+        if joined is not None:
+            return await (await joined.execute(query, params)).fetchall()
         async with self._pool.connection() as connection:
             cursor = await connection.execute(query, params)
             return await cursor.fetchall()

@@ -30,6 +30,7 @@ class Kind(IntEnum):
     HISTORY_STATE = 18
     EXECUTION_SUSPENDED = 19
     EXECUTION_RESUMED = 20
+    EXECUTION_REWOUND = 21
 
 
 NAMES = {
@@ -54,6 +55,7 @@ NAMES = {
     Kind.HISTORY_STATE: "HistoryState",
     Kind.EXECUTION_SUSPENDED: "ExecutionSuspended",
     Kind.EXECUTION_RESUMED: "ExecutionResumed",
+    Kind.EXECUTION_REWOUND: "ExecutionRewound",
 }
 """How the HTTP API spells them."""
 
@@ -84,9 +86,15 @@ def played(text: str) -> str:
 
 
 def execution_started(
-    *, instance_id: str, execution_id: str, name: str, version: str, input_: str | None
+    *,
+    instance_id: str,
+    execution_id: str,
+    name: str,
+    version: str,
+    input_: str | None,
+    parent: dict[str, Any] | None = None,
 ) -> str:
-    """The message that begins an execution of an instance without a parent."""
+    """The message that begins an execution; `parent` names the instance that waits for it."""
     return event(
         Kind.EXECUTION_STARTED,
         -1,
@@ -96,7 +104,7 @@ def execution_started(
         Input=input_,
         Tags=None,
         OrchestrationInstance={"InstanceId": instance_id, "ExecutionId": execution_id},
-        ParentInstance=None,
+        ParentInstance=parent,
     )
 
 
@@ -120,3 +128,49 @@ def event_raised(name: str, input_: str | None) -> str:
 def execution_terminated(reason: str | None) -> str:
     """The message that ends an instance by force."""
     return event(Kind.EXECUTION_TERMINATED, -1, now(), Input=reason)
+
+
+def child_completed(event_id: int, result: str | None) -> str:
+    """The message that a child returned `result`, JSON text or None."""
+    return event(
+        Kind.SUB_ORCHESTRATION_COMPLETED, -1, now(), TaskScheduledId=event_id, Result=result
+    )
+
+
+def child_failed(event_id: int, reason: str) -> str:
+    """The message that a child failed, was terminated, or could not be started."""
+    return event(
+        Kind.SUB_ORCHESTRATION_FAILED,
+        -1,
+        now(),
+        TaskScheduledId=event_id,
+        Reason=reason,
+        Details="",
+    )
+
+
+def execution_suspended(reason: str | None) -> str:
+    """The message that lets an instance rest until it is resumed."""
+    return event(Kind.EXECUTION_SUSPENDED, -1, now(), Reason=reason)
+
+
+def execution_resumed(reason: str | None) -> str:
+    """The message that lets a suspended instance go on."""
+    return event(Kind.EXECUTION_RESUMED, -1, now(), Reason=reason)
+
+
+def execution_rewound(reason: str | None) -> str:
+    """The message that lets a failed instance try again what failed."""
+    return event(Kind.EXECUTION_REWOUND, -1, now(), Reason=reason)
+
+
+def request(operation: str, id_: str, input_: str | None, *, caller: tuple[str, str] | None) -> str:
+    """What an entity is asked to do, JSON text; `caller` is the instance and the execution that
+    wait for an answer, None for a signal. `input_` is JSON text.
+    """
+    asked: dict[str, Any] = {"op": operation, "id": id_, "input": input_}
+    if caller is None:
+        asked["signal"] = True
+    else:
+        asked["parent"], asked["parentExecution"] = caller
+    return json.dumps(asked)

@@ -1,98 +1,39 @@
-"""The Durable Functions HTTP API: start, query, raise events, terminate, purge."""
+"""The Durable Functions HTTP API: instances here, entities beside it."""
 
-import base64
-import json
+import asyncio
+import time
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
-from typing import Any
 
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 
-from localcloud.durable.answer import storable
 from localcloud.durable.backend import DurableBackend
 from localcloud.durable.binding import instance_links
+from localcloud.durable.entity_api import EntityApi
 from localcloud.durable.history import as_json, shown
-from localcloud.durable.instances import (
-    TERMINAL,
-    BadInstanceId,
-    InstanceExists,
-    Status,
-    UnknownOrchestrator,
+from localcloud.durable.instances import BadInstanceId, InstanceExists, UnknownOrchestrator
+from localcloud.durable.outcome import TERMINAL
+from localcloud.durable.replies import (
+    TOKEN,
+    Handler,
+    accepted,
+    bad_argument,
+    error,
+    flag,
+    json_text,
+    page_size,
+    read_token,
+    shape,
+    wanted_instances,
+    write_token,
 )
 
 PUBLIC = "/runtime/webhooks/durabletask"
 RPC = "/durabletask"
 
-_PAGE = 100
-_LARGEST_PAGE = 1000
-_TOKEN = "x-ms-continuation-token"  # noqa: S105 - a header's name
-_LATER = ("suspend", "resume", "rewind", "restart")
-
-type Handler = Callable[[Request], Awaitable[Response]]
-
-
-def _error(status: int, message: str, exception: str, kind: str) -> JSONResponse:
-    """An error in the shape that the SDK's client expects."""
-    return JSONResponse(
-        {
-            "Message": message,
-            "ExceptionMessage": exception,
-            "ExceptionType": kind,
-            "StackTrace": "",
-        },
-        status_code=status,
-    )
-
-
-def _bad_argument(exception: str) -> JSONResponse:
-    message = "One or more of the arguments submitted is incorrect"
-    return _error(400, message, exception, "System.ArgumentException")
-
-
-def _not_yet(what: str) -> JSONResponse:
-    message = f"The local cloud does not offer {what} yet"
-    return _error(501, message, message, "System.NotImplementedException")
-
-
-def _flag(request: Request, name: str, *, default: bool = False) -> bool:
-    value = request.query_params.get(name)
-    return default if value is None else value.casefold() == "true"
-
-
-def _time(request: Request, name: str) -> datetime | None:
-    """A UTC instant out of the query; ValueError when it is none."""
-    value = request.query_params.get(name)
-    if not value:
-        return None
-    parsed = datetime.fromisoformat(value.replace(" ", "+"))
-    return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
-
-
-def _to_the_second(at: datetime) -> str:
-    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def _shape(status: Status, *, with_input: bool) -> dict[str, Any]:
-    return {
-        "name": status.name,
-        "instanceId": status.instance_id,
-        "runtimeStatus": status.status,
-        "input": as_json(status.input) if with_input else None,
-        "customStatus": as_json(status.custom_status),
-        "output": as_json(status.output),
-        "createdTime": _to_the_second(status.created_at),
-        "lastUpdatedTime": _to_the_second(status.updated_at),
-    }
-
-
-def _json_text(body: bytes) -> str:
-    """The body as it came; ValueError when it is not JSON."""
-    text = body.decode()
-    json.loads(text)
-    return text
+_REFUSED = "Something went wrong while processing your request"
 
 
 class _Api:
@@ -103,28 +44,25 @@ class _Api:
         self._links_base, self._key = links_base, key
 
     async def start(self, request: Request) -> Response:
-        """Start an instance; the body is its input."""
+        """Start an instance; the body is its input. With `timeout` wait for its end."""
         body = await request.body()
+        query = request.query_params
         try:
-            input_ = _json_text(body) if body else None
+            input_ = json_text(body) if body else None
+            timeout_s = float(query.get("timeout") or 0)
+            pause_s = float(query.get("pollingInterval") or 1)
         except ValueError:
-            return _bad_argument("Invalid JSON content")
+            return bad_argument("Invalid JSON content")
+        name, wanted = request.path_params["name"], request.path_params.get("instance_id")
         try:
             instance_id = await self._instances.start(
-                request.path_params["name"],
-                instance_id=request.path_params.get("instance_id"),
-                input_=input_,
-                version=request.query_params.get("version", ""),
+                name, instance_id=wanted, input_=input_, version=query.get("version", "")
             )
-        except (UnknownOrchestrator, BadInstanceId) as refusal:
-            return _bad_argument(str(refusal))
-        except InstanceExists as refusal:
-            return _error(
-                500,
-                "Something went wrong while processing your request",
-                str(refusal),
-                "DurableTask.Core.Exceptions.OrchestrationAlreadyExistsException",
-            )
+        except (UnknownOrchestrator, BadInstanceId, InstanceExists) as refusal:
+            return _not_started(refusal)
+        return await self._ended(instance_id, timeout_s, pause_s) or self._started(instance_id)
+
+    def _started(self, instance_id: str) -> Response:
         links = instance_links(
             instance_id, hub=self._backend.hub, base=self._links_base, key=self._key
         )
@@ -132,48 +70,54 @@ class _Api:
         headers = {"Location": links["statusQueryGetUri"], "Retry-After": "10"}
         return JSONResponse(links, status_code=202, headers=headers)
 
+    async def _ended(self, instance_id: str, timeout_s: float, pause_s: float) -> Response | None:
+        """How the instance ended, None when it did not in time."""
+        deadline = time.monotonic() + timeout_s
+        while (left_s := deadline - time.monotonic()) > 0:
+            status = await self._instances.status(instance_id)
+            if status is None:
+                return None
+            if status.status == "Completed":
+                return JSONResponse(as_json(status.output))
+            if status.status in TERMINAL:
+                code = 500 if status.status == "Failed" else 200
+                return JSONResponse(shape(status, with_input=True), status_code=code)
+            await asyncio.sleep(min(pause_s, left_s))
+        return None
+
     async def status(self, request: Request) -> Response:
         """How an instance stands: 202 while it may still change, 200 after."""
         status = await self._instances.status(request.path_params["instance_id"])
         if status is None:
             return Response(status_code=404)
-        with_input = _flag(request, "showInput", default=True)
-        body = _shape(status, with_input=with_input)
-        if _flag(request, "showHistory"):
+        with_input = flag(request, "showInput", default=True)
+        body = shape(status, with_input=with_input)
+        if flag(request, "showHistory"):
             body["historyEvents"] = shown(
                 await self._instances.history(status),
-                results=_flag(request, "showHistoryOutput"),
+                results=flag(request, "showHistoryOutput"),
                 inputs=with_input,
             )
         if status.status not in TERMINAL:
             headers = {"Location": str(request.url), "Retry-After": "5"}
             return JSONResponse(body, status_code=202, headers=headers)
-        broken = status.status == "Failed" and _flag(request, "returnInternalServerErrorOnFailure")
+        broken = status.status == "Failed" and flag(request, "returnInternalServerErrorOnFailure")
         return JSONResponse(body, status_code=500 if broken else 200)
 
     async def page(self, request: Request) -> Response:
         """Instances, oldest first; the answer's token header leads to the next page."""
-        query = request.query_params
         try:
-            top = _page_size(query.get("top"))
-            created_from = _time(request, "createdTimeFrom")
-            created_to = _time(request, "createdTimeTo")
-            after = _read_token(request.headers.get(_TOKEN))
+            top = page_size(request.query_params.get("top"))
+            wanted = wanted_instances(request)
+            after = read_token(request.headers.get(TOKEN))
         except (ValueError, TypeError) as refusal:
-            return _bad_argument(str(refusal))
-        wanted = query.get("runtimeStatus")
-        found = await self._instances.page(
-            created_from=created_from,
-            created_to=created_to,
-            statuses=wanted.split(",") if wanted else None,
-            prefix=query.get("instanceIdPrefix", ""),
-            after=after,
-            limit=top,
-        )
-        with_input = _flag(request, "showInput", default=True)
+            return bad_argument(str(refusal))
+        found = await self._instances.page(wanted, after=after, limit=top)
+        with_input = flag(request, "showInput", default=True)
+        more = len(found) == top
         return JSONResponse(
-            [_shape(status, with_input=with_input) for status in found],
-            headers={_TOKEN: _write_token(found[-1]) if found and len(found) == top else ""},
+            [shape(status, with_input=with_input) for status in found],
+            headers={TOKEN: write_token(found[-1]) if more else ""},
         )
 
     async def purge(self, request: Request) -> Response:
@@ -182,79 +126,109 @@ class _Api:
             return Response(status_code=404)
         return JSONResponse({"instancesDeleted": 1})
 
+    async def purge_where(self, request: Request) -> Response:
+        """Delete the finished instances that the query selects, by time at least."""
+        try:
+            wanted = wanted_instances(request)
+        except ValueError as refusal:
+            return bad_argument(str(refusal))
+        if wanted.created_from is None:
+            return bad_argument("Please provide value for 'createdTimeFrom' parameter.")
+        deleted = await self._instances.purge_where(wanted)
+        return JSONResponse({"instancesDeleted": deleted}, status_code=200 if deleted else 404)
+
     async def raise_event(self, request: Request) -> Response:
         """Send an event; the body is its JSON."""
         if not request.headers.get("content-type", "").startswith("application/json"):
-            return _error(400, "Only application/json request content is supported", "", "")
+            return error(400, "Only application/json request content is supported", "", "")
         try:
-            input_ = _json_text(await request.body())
+            input_ = json_text(await request.body())
         except ValueError:
-            return _error(400, "Only application/json request content is supported", "", "")
+            return error(400, "Only application/json request content is supported", "", "")
         name = request.path_params["event_name"]
-        return _accepted(
+        return accepted(
             await self._instances.raise_event(request.path_params["instance_id"], name, input_)
         )
 
     async def terminate(self, request: Request) -> Response:
         """End an instance by force; `reason` becomes its output."""
         reason = request.query_params.get("reason")
-        return _accepted(
-            await self._instances.terminate(request.path_params["instance_id"], reason)
-        )
+        return accepted(await self._instances.terminate(request.path_params["instance_id"], reason))
 
-    async def later(self, request: Request) -> Response:
-        """What this back end does not do yet."""
-        return _not_yet(f"{request.method} {request.url.path.rsplit('/', 1)[-1]}")
+    async def suspend(self, request: Request) -> Response:
+        """Let an instance rest; one that rests already is an error."""
+        return await self._switch(request, self._instances.suspend, rests=False)
+
+    async def resume(self, request: Request) -> Response:
+        """Let a suspended instance go on; one that is not suspended is an error."""
+        return await self._switch(request, self._instances.resume, rests=True)
+
+    async def _switch(
+        self,
+        request: Request,
+        switch: Callable[[str, str | None], Awaitable[str | None]],
+        *,
+        rests: bool,
+    ) -> Response:
+        instance_id = request.path_params["instance_id"]
+        status = await self._instances.status(instance_id)
+        if status is not None and status.status not in TERMINAL:
+            if (status.status == "Suspended") != rests:
+                what = f"Cannot {switch.__name__} an instance in the {status.status} state."
+                return error(500, _REFUSED, what, "System.InvalidOperationException")
+            return accepted(await switch(instance_id, request.query_params.get("reason")))
+        return accepted(None if status is None else status.status)
+
+    async def rewind(self, request: Request) -> Response:
+        """Let a failed instance try again what failed last."""
+        instance_id = request.path_params["instance_id"]
+        if await self._instances.rewind(instance_id, request.query_params.get("reason")):
+            return Response(status_code=202)
+        status = await self._instances.status(instance_id)
+        if status is None or status.status in TERMINAL - {"Failed"}:
+            return accepted(None if status is None else status.status)
+        what = f"Cannot rewind an instance in the {status.status} state."
+        return error(500, _REFUSED, what, "System.InvalidOperationException")
+
+    async def restart(self, request: Request) -> Response:
+        """Start the orchestration with the same input, under a new id unless told otherwise."""
+        instance_id = request.path_params["instance_id"]
+        new_id = flag(request, "restartWithNewInstanceId", default=True)
+        try:
+            started = await self._instances.restart(instance_id, new_id=new_id)
+        except (UnknownOrchestrator, BadInstanceId, InstanceExists) as refusal:
+            return _not_started(refusal)
+        if started is None:
+            return bad_argument(f"An instance with instanceID {instance_id} was not found.")
+        return self._started(started)
 
     def routes(self, guard: Callable[[Handler], Handler]) -> list[Route]:
         """The table of the API, each handler behind `guard`."""
+        one = "/instances/{instance_id}"
         table: list[tuple[str, str, Handler]] = [
             ("POST", "/orchestrators/{name}", self.start),
             ("POST", "/orchestrators/{name}/{instance_id}", self.start),
             ("GET", "/instances/", self.page),
             ("GET", "/instances", self.page),
-            ("DELETE", "/instances/", self.later),
-            ("DELETE", "/instances", self.later),
-            ("GET", "/instances/{instance_id}", self.status),
-            ("DELETE", "/instances/{instance_id}", self.purge),
-            ("POST", "/instances/{instance_id}/raiseEvent/{event_name}", self.raise_event),
-            ("POST", "/instances/{instance_id}/terminate", self.terminate),
-            *(("POST", f"/instances/{{instance_id}}/{verb}", self.later) for verb in _LATER),
+            ("DELETE", "/instances/", self.purge_where),
+            ("DELETE", "/instances", self.purge_where),
+            ("GET", one, self.status),
+            ("DELETE", one, self.purge),
+            ("POST", f"{one}/raiseEvent/{{event_name}}", self.raise_event),
+            ("POST", f"{one}/terminate", self.terminate),
+            ("POST", f"{one}/suspend", self.suspend),
+            ("POST", f"{one}/resume", self.resume),
+            ("POST", f"{one}/rewind", self.rewind),
+            ("POST", f"{one}/restart", self.restart),
         ]
-        routes = [Route(path, guard(handler), methods=[verb]) for verb, path, handler in table]
-        entities = guard(self.later)
-        methods = ["GET", "POST", "DELETE"]
-        routes.append(Route("/entities", entities, methods=methods))
-        routes.append(Route("/entities/{rest:path}", entities, methods=methods))
-        return routes
+        return [Route(path, guard(handler), methods=[verb]) for verb, path, handler in table]
 
 
-def _accepted(status: str | None) -> Response:
-    """202 for a living instance, 410 for a finished one, 404 for none."""
-    if status is None:
-        return Response(status_code=404)
-    return Response(status_code=410 if status in TERMINAL else 202)
-
-
-def _page_size(top: str | None) -> int:
-    """How many instances to answer with; ValueError unless it is a count of at least 1."""
-    size = int(top or _PAGE)
-    if size < 1:
-        raise ValueError("top must be at least 1")
-    return min(size, _LARGEST_PAGE)
-
-
-def _write_token(last: Status) -> str:
-    place = json.dumps([last.created_at.isoformat(), last.instance_id])
-    return base64.urlsafe_b64encode(place.encode()).decode()
-
-
-def _read_token(token: str | None) -> tuple[str, str] | None:
-    """The place that `_write_token` wrote; ValueError or TypeError for anything else."""
-    if not token:
-        return None
-    created, instance_id = json.loads(base64.urlsafe_b64decode(token))
-    return datetime.fromisoformat(created).isoformat(), storable(instance_id)
+def _not_started(refusal: Exception) -> Response:
+    if isinstance(refusal, InstanceExists):
+        kind = "DurableTask.Core.Exceptions.OrchestrationAlreadyExistsException"
+        return error(500, _REFUSED, str(refusal), kind)
+    return bad_argument(str(refusal))
 
 
 def management_app(
@@ -278,11 +252,13 @@ def management_app(
 
         return checked
 
+    guard = locked if require_key else open_
+    entities = EntityApi(backend.entities)
     public = _Api(backend, links_base=public_base.rstrip("/"), key=key)
     rpc = _Api(backend, links_base=rpc_base.rstrip("/"), key=key)
     return Starlette(
         routes=[
-            Mount(PUBLIC, routes=public.routes(locked if require_key else open_)),
-            Mount(RPC, routes=rpc.routes(open_)),
+            Mount(PUBLIC, routes=[*public.routes(guard), *entities.routes(guard)]),
+            Mount(RPC, routes=[*rpc.routes(open_), *entities.routes(open_)]),
         ]
     )

@@ -61,6 +61,11 @@ class Memory:
         while self._characters > self._most_characters:
             self.forget(next(iter(self._known)))
 
+    def doubt(self, instance_id: str) -> None:
+        """Something is about to happen to this instance: do not think ahead of it."""
+        if known := self._known.get(instance_id):
+            self._known[instance_id] = replace(known, sole=None)
+
     def forget(self, instance_id: str) -> None:
         """Know nothing of this instance."""
         if known := self._known.pop(instance_id, None):

@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from localcloud.durable.batch import Batch
 from localcloud.durable.database import Database
-from localcloud.durable.decision import Decision
+from localcloud.durable.entities import Operated
+from localcloud.durable.outcome import Decision
 from localcloud.durable.task import LeasedTask
-from localcloud.durable.turn import Batch, Turn
+from localcloud.durable.turn import Turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +41,18 @@ COMMIT_TURN = """
         %(events)s, %(consumed)s::bigint[], %(held)s::bigint[], %(held_due)s,
         %(cancelled)s::integer[],
         %(timer_ids)s::integer[], %(timer_due)s::timestamptz[], %(timer_events)s::text[],
-        %(task_ids)s::integer[], %(task_names)s::text[], %(task_inputs)s::text[], %(reserved)s,
+        %(task_ids)s::integer[], %(task_names)s::text[], %(task_inputs)s::text[], %(sent)s::json,
+        %(reserved)s,
         %(host)s, %(task_lease_s)s
     )
 """
+COMMIT_ENTITY = """
+    SELECT ready_at
+    FROM durable.commit_entity(
+        %(instance_id)s, %(token)s, %(state)s, %(consumed)s::bigint[], %(sent)s::json, %(host)s
+    )
+"""
+DELIVER = "SELECT durable.deliver(%(instance_id)s, NULL, %(event)s, %(entity)s, %(host)s)"
 HISTORY = """
     SELECT string_agg(events, ',' ORDER BY turn)
     FROM durable.history
@@ -147,10 +157,31 @@ class Store(Database):
             "task_ids": [task.event_id for task in tasks] or None,
             "task_names": [task.name for task in tasks] or None,
             "task_inputs": [task.input for task in tasks] or None,
+            "sent": decision.sent(),
             "reserved": reserved,
             "host": self.host,
             "task_lease_s": self.task_lease_s,
         }
+
+    async def commit_entity(self, turn: Turn, operated: Operated) -> tuple[bool, datetime | None]:
+        """Whether the lease still held and all is written; and when the entity is due again."""
+        rows = await self.rows(
+            COMMIT_ENTITY,
+            {
+                "instance_id": turn.instance_id,
+                "token": turn.token,
+                "state": operated.state,
+                "consumed": operated.consumed,
+                "sent": operated.sent(),
+                "host": self.host,
+            },
+        )
+        return (True, rows[0][0]) if rows else (False, None)
+
+    async def signal(self, entity_id: str, name: str, event: str) -> None:
+        """Send an operation to an entity, which comes into being if need be."""
+        params = {"instance_id": entity_id, "entity": name, "event": event, "host": self.host}
+        await self.value(DELIVER, params)
 
     async def history(self, instance_id: str, execution_id: str) -> str:
         """The events of an execution, JSON objects separated by commas; empty when none are."""

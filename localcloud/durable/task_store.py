@@ -1,13 +1,14 @@
-"""The transactions of activities: one method per function of `sql/4_activities.sql`."""
+"""The transactions of activities: one method per function of `sql/5_activities.sql`."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from localcloud.durable.decision import Decision
+from localcloud.durable.batch import Batch
+from localcloud.durable.outcome import Decision
 from localcloud.durable.store import Store, leased_turn
 from localcloud.durable.task import LeasedTask
-from localcloud.durable.turn import Batch, Turn
+from localcloud.durable.turn import Turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,8 @@ COMPLETE_TASK_AND_TURN = """
         %(events)s, %(consumed)s::bigint[], %(held)s::bigint[], %(held_due)s,
         %(cancelled)s::integer[],
         %(timer_ids)s::integer[], %(timer_due)s::timestamptz[], %(timer_events)s::text[],
-        %(task_ids)s::integer[], %(task_names)s::text[], %(task_inputs)s::text[], %(reserved)s,
+        %(task_ids)s::integer[], %(task_names)s::text[], %(task_inputs)s::text[], %(sent)s::json,
+        %(reserved)s,
         %(host)s, %(task_lease_s)s
     ) AS c
 """

@@ -2,19 +2,20 @@
 
 import logging
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from localcloud.durable import decision as decisions
 from localcloud.durable import events
 from localcloud.durable.activities import Activities
-from localcloud.durable.decision import Decision
+from localcloud.durable.batch import Batch, draw
+from localcloud.durable.entities import Entities
 from localcloud.durable.invocation import Invocation, Invoker
 from localcloud.durable.memory import Known, Memory
+from localcloud.durable.outcome import Decision, Functions, unknown_function
 from localcloud.durable.store import Store
 from localcloud.durable.task import LeasedTask
-from localcloud.durable.turn import Batch, Progress, Turn, draw, trigger_body
+from localcloud.durable.turn import Progress, Turn, trigger_body
 from localcloud.durable.work import Work, label
 
 _log = logging.getLogger(__name__)
@@ -39,10 +40,9 @@ class Turns(Work[Turn]):
         self,
         store: Store,
         invoker: Invoker,
-        functions: Mapping[str, str],
+        functions: Functions,
         activities: Activities,
         *,
-        known_activities: Mapping[str, str],
         slots: int,
         max_attempts: int,
         first_pause_s: float,
@@ -51,7 +51,8 @@ class Turns(Work[Turn]):
         super().__init__(slots=slots, max_attempts=max_attempts, first_pause_s=first_pause_s)
         self.memory = Memory()
         self._store, self._invoker, self._functions = store, invoker, functions
-        self._activities, self._known_activities = activities, known_activities
+        self._activities = activities
+        self._entities = Entities(invoker, functions.entities, max_attempts)
         self._await_open = await_open
 
     async def _take(self, limit: int) -> list[Turn]:
@@ -61,6 +62,9 @@ class Turns(Work[Turn]):
         await self._store.give_back_turn(leased, delay_s=delay_s, counts=counts)
 
     async def _do(self, leased: Turn) -> None:
+        if leased.instance_id.startswith("@"):
+            await self._operate(leased)
+            return
         if leased.attempts > self._max_attempts:
             _log.error("%s is quarantined after %d attempts", label(leased), self._max_attempts)
             await self._store.quarantine(leased)
@@ -89,6 +93,21 @@ class Turns(Work[Turn]):
         else:
             _log.info("%s came too late: its lease is lost", label(leased))
 
+    async def _operate(self, leased: Turn) -> None:
+        """A turn of an entity."""
+        operated = await self._entities.operate(leased)
+        written, ready_at = await self._store.commit_entity(leased, operated)
+        if not written:
+            _log.info("%s came too late: its lease is lost", label(leased))
+        if ready_at is not None:
+            self.alarm.ring_at(ready_at)
+        if operated.answers:
+            self.alarm.ring()
+
+    def wake_activities(self) -> None:
+        """Look for activities that were made due elsewhere."""
+        self._activities.alarm.ring()
+
     async def think_ahead(self, task: LeasedTask, event: str) -> Thought | None:
         """Run the turn that follows `task`, before its answer `event` is written.
 
@@ -110,17 +129,17 @@ class Turns(Work[Turn]):
             return None
 
     async def _think(self, turn: Turn, past: str, batch: Batch, progress: Progress) -> Thought:
-        at, began = events.now(), time.monotonic()
-        if batch.terminated:
-            decision = decisions.terminate(turn, batch, progress, at=at)
-        else:
+        began = time.monotonic()
+        decision = decisions.by_force(turn, batch, progress)
+        if decision is None:
+            at = events.now()
             decision = decisions.decide(
                 turn,
                 batch,
                 progress,
-                await self._invoke(turn, trigger_body(turn, past, batch, at)),
+                await self._invoke(turn, trigger_body(turn, past, batch.taken, at)),
                 at=at,
-                activities=self._known_activities,
+                functions=self._functions,
                 await_open=self._await_open,
             )
         return Thought(turn, past, batch, progress, decision, time.monotonic() - began)
@@ -144,7 +163,9 @@ class Turns(Work[Turn]):
             self._activities.alarm.ring()
         if ready_at is not None:
             self.alarm.ring_at(ready_at)
-        if decision.finished:
+        if decision.children or decision.messages:
+            self.alarm.ring()
+        if decision.finished or decision.renewal is not None:
             self.memory.forget(turn.instance_id)
             return
         self.memory.keep(
@@ -165,8 +186,8 @@ class Turns(Work[Turn]):
         )
 
     async def _invoke(self, leased: Turn, body: str) -> Invocation:
-        function = self._functions.get(leased.name.casefold())
+        function = self._functions.orchestrators.get(leased.name.casefold())
         if function is None:
-            missing = decisions.unknown_function(leased.name, "orchestrator", self._functions)
+            missing = unknown_function(leased.name, "orchestrator", self._functions.orchestrators)
             return Invocation(ok=False, error=missing)
         return await self._invoker.orchestrate(function, body, instance_id=leased.instance_id)

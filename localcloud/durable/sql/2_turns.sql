@@ -1,16 +1,7 @@
--- Instances: their messages and their turns.
+-- Instances and their turns: begun and leased.
 
--- notification queue up behind one another, so a host that is alone does without.
-CREATE OR REPLACE FUNCTION durable.tell(p_sort text, p_host integer) RETURNS void
-LANGUAGE plpgsql AS $$
-BEGIN
-    IF EXISTS (SELECT FROM durable.hosts WHERE host <> p_host) THEN
-        PERFORM pg_notify('durable', p_sort || ' ' || p_host);
-    END IF;
-END
-$$;
-
--- Leases one instance, if it is free, and gives back all that its turn needs but its history.
+-- Leases one instance, if it is free, and gives back all that its turn needs
+-- but its history.
 CREATE OR REPLACE FUNCTION durable.take(
     p_instance text, p_host integer, p_lease_s double precision
 ) RETURNS SETOF durable.turn
@@ -44,6 +35,7 @@ BEGIN
         WHERE instance_id = p_instance
           AND visible_at <= v_now
         ORDER BY visible_at, seq
+        LIMIT CASE WHEN starts_with(p_instance, '@') THEN 32 END
     ) AS m;
     RETURN NEXT v;
 END
@@ -73,6 +65,7 @@ BEGIN
 END
 $$;
 
+-- Creates an instance, or starts a finished one anew. `existing` is the status that forbids it.
 -- With p_take the first turn is leased to the caller at once.
 CREATE OR REPLACE FUNCTION durable.start_instance(
     p_instance text, p_execution text, p_name text, p_version text, p_input text, p_event text,
@@ -109,7 +102,11 @@ BEGIN
             custom_status = NULL,
             created_at = clock_timestamp(),
             updated_at = clock_timestamp(),
+            parent_instance_id = NULL,
+            parent_execution_id = NULL,
+            parent_event_id = NULL,
             completed_at = NULL,
+            quarantined_at = NULL,
             turns = 0,
             progress = '',
             ready_at = clock_timestamp(),
@@ -127,33 +124,5 @@ BEGIN
         PERFORM durable.tell('turn', p_host);
     END IF;
     RETURN NEXT;
-END
-$$;
-
--- rests after a crash.
-CREATE OR REPLACE FUNCTION durable.post(
-    p_instance text, p_event text, p_host integer, p_revive boolean
-) RETURNS text
-LANGUAGE plpgsql AS $$
-DECLARE
-    v_status text;
-BEGIN
-    SELECT status INTO v_status
-    FROM durable.instances
-    WHERE instance_id = p_instance
-    FOR UPDATE;
-    IF v_status IS NULL OR v_status IN ('Completed', 'Failed', 'Terminated', 'Canceled') THEN
-        RETURN v_status;
-    END IF;
-    UPDATE durable.instances
-    SET ready_at = LEAST(ready_at, clock_timestamp()),
-        attempts = CASE WHEN p_revive THEN 0 ELSE attempts END,
-        quarantined_at = CASE WHEN p_revive THEN NULL ELSE quarantined_at END,
-        lease_until = CASE WHEN p_revive AND owner IS NULL THEN '-infinity' ELSE lease_until END
-    WHERE instance_id = p_instance;
-    INSERT INTO durable.inbox (instance_id, event)
-    VALUES (p_instance, p_event);
-    PERFORM durable.tell('turn', p_host);
-    RETURN v_status;
 END
 $$;

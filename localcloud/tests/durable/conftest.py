@@ -24,6 +24,7 @@ from localcloud.tests.durable.sdk import (
     HUB,
     KEY,
     Activity,
+    Entity,
     Hub,
     Orchestrator,
     SdkInvoker,
@@ -146,9 +147,10 @@ async def make_hub(dsn: str) -> AsyncIterator[MakeHub]:
         async def make(
             orchestrators: Mapping[str, Orchestrator],
             activities: Mapping[str, Activity] | None = None,
+            entities: Mapping[str, Entity] | None = None,
             **options: Any,
         ) -> Hub:
-            invoker = SdkInvoker(orchestrators, activities or {})
+            invoker = SdkInvoker(orchestrators, activities or {}, entities or {})
             require_key = options.pop("require_key", False)
             backend = DurableBackend(
                 dsn,
@@ -156,6 +158,7 @@ async def make_hub(dsn: str) -> AsyncIterator[MakeHub]:
                 invoker=invoker,
                 orchestrators=names(invoker.orchestrators),
                 activities=names(invoker.activities),
+                entities=names(invoker.entities),
                 **(
                     {"max_orchestrations": 8, "max_activities": 16, "first_pause_s": 0.02} | options
                 ),

@@ -38,6 +38,7 @@ class SdkInvoker:
     bodies: list[str] = field(default_factory=list)
     ran: list[tuple[str, Any]] = field(default_factory=list)
     after: Callable[[str], None] = lambda _: None
+    after_entity: Callable[[str], None] = lambda _: None
 
     async def orchestrate(self, function: str, body: str, *, instance_id: str) -> Invocation:  # noqa: ARG002
         self.turns += 1
@@ -58,10 +59,13 @@ class SdkInvoker:
     async def run_entity(self, function: str, body: str, *, instance_id: str) -> Invocation:  # noqa: ARG002
         handle = df.Entity.create(self.entities[function])
         try:
-            state = handle(SimpleNamespace(body=body))
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", message="azure.functions df_loads was called")
+                state = handle(SimpleNamespace(body=body))
         except Exception as error:  # noqa: BLE001 - the worker reports whatever the SDK raised
             return Invocation(ok=False, error=str(error), details=traceback.format_exc())
         self.after(function)
+        self.after_entity(function)
         return Invocation(ok=True, value=state)
 
     async def run_activity(self, function: str, argument: str, *, instance_id: str) -> Invocation:  # noqa: ARG002

@@ -17,11 +17,13 @@ import pytest
 from psycopg import AsyncConnection
 
 from localcloud.durable import events
+from localcloud.durable.batch import draw
 from localcloud.durable.decision import decide
 from localcloud.durable.invocation import Invocation
+from localcloud.durable.outcome import Functions
 from localcloud.durable.schema import WrongHub, install
 from localcloud.durable.store import leased_turn
-from localcloud.durable.turn import Progress, Turn, draw
+from localcloud.durable.turn import Progress, Turn
 from localcloud.tests.durable.conftest import MakeHub
 from localcloud.tests.durable.host_process import GATE
 from localcloud.tests.durable.sdk import (
@@ -73,6 +75,39 @@ def racing(context: Context) -> Steps:
     return [winner is answer, last]
 
 
+def unlucky(context: Context) -> Steps:
+    return (yield context.call_activity("flaky", 3))
+
+
+def family(context: Context) -> Steps:
+    children = [
+        context.call_sub_orchestrator("chain"),
+        context.call_sub_orchestrator_with_retry("unlucky", df.RetryOptions(1, 60)),
+    ]
+    return (yield context.task_all(children))
+
+
+def again(context: Context) -> Steps:
+    generation = context.get_input() or 0
+    doubled = yield context.call_activity("double", generation)
+    if generation < 5:
+        context.continue_as_new(generation + 1)
+        return None
+    return doubled
+
+
+def counting(context: Context) -> Steps:
+    entity = df.EntityId("counter", "shared")
+    context.signal_entity(entity, "add", 1)
+    calls = [context.call_entity(entity, "add", 1) for _ in range(3)]
+    yield context.task_all(calls)
+    return "counted"
+
+
+def counter(context: df.DurableEntityContext) -> None:
+    context.set_state(context.get_state(lambda: 0) + context.get_input())
+
+
 def fail(what: Any) -> None:
     raise ValueError(f"no {what}")
 
@@ -81,7 +116,7 @@ DUPLICATE = """
     CREATE FUNCTION duplicate() RETURNS trigger
     LANGUAGE plpgsql AS $$
     BEGIN
-        IF random() < 0.25 AND NEW.event NOT LIKE '%"EventType": 15,%' THEN
+        IF random() < 0.25 AND NEW.execution_id IS NOT NULL THEN
             INSERT INTO durable.inbox (instance_id, execution_id, visible_at, timer_id, event)
             VALUES (NEW.instance_id, NEW.execution_id, NEW.visible_at, NEW.timer_id, NEW.event);
         END IF;
@@ -109,7 +144,7 @@ STEAL = (
 
 @asynccontextmanager
 async def _duplicates(database: Database) -> AsyncIterator[None]:
-    """Delivers a quarter of all messages but events twice."""
+    """Delivers a quarter of all messages twice, but for what clients and entities are asked."""
     await database.execute(DUPLICATE)
     try:
         yield
@@ -155,8 +190,9 @@ async def test_crashes_duplicates_and_lost_leases_change_no_result(
         return await double(number)
 
     hub = await make_hub(
-        {f.__name__: f for f in (chain, fan, retrying, racing)},
+        {f.__name__: f for f in (chain, fan, retrying, racing, unlucky, family, again, counting)},
         {"double": double, "flaky": flaky, "fail": fail},
+        {"counter": counter},
         max_attempts=1000,
         first_pause_s=0.0001,
     )
@@ -169,9 +205,9 @@ async def test_crashes_duplicates_and_lost_leases_change_no_result(
         started = [
             await hub.client.start_new(name)
             for _ in range(2)
-            for name in ("chain", "fan", "retrying", "racing")
+            for name in ("chain", "fan", "retrying", "racing", "family", "again", "counting")
         ]
-        for instance_id in (started[3], started[7]):
+        for instance_id in (started[3], started[10]):
             await hub.client.raise_event(instance_id, "answer", 1)
         statuses = [await hub.wait(instance_id, timeout_s=30) for instance_id in started]
 
@@ -180,7 +216,12 @@ async def test_crashes_duplicates_and_lost_leases_change_no_result(
         380,
         [20, [0, 2, 4, 6, 8, 10, 18], "Activity function 'fail' failed: no 1 "],
         [True, 42],
+        [12, 6],
+        10,
+        "counted",
     ]
+    state = await hub.client.read_entity_state(df.EntityId("counter", "shared"))
+    assert state.entity_state == 8
     assert await _column(database, "SELECT count(*) FROM durable.tasks") == [0]
     assert await _column(database, "SELECT count(*) FROM durable.inbox") == [0]
     completions = await _column(
@@ -188,7 +229,7 @@ async def test_crashes_duplicates_and_lost_leases_change_no_result(
         """
         SELECT count(*)
         FROM durable.history AS h, json_array_elements(('[' || h.events || ']')::json) AS e
-        WHERE e ->> 'EventType' IN ('5', '6', '11')
+        WHERE e ->> 'EventType' IN ('5', '6', '8', '9', '11')
         GROUP BY h.instance_id, COALESCE(e ->> 'TaskScheduledId', e ->> 'TimerId')
         """,
     )
@@ -226,7 +267,7 @@ async def test_a_host_whose_lease_was_taken_over_cannot_commit(
         progress,
         Invocation(ok=True, value='{"isDone": true, "actions": [[]], "output": "stolen"}'),
         at=events.now(),
-        activities={},
+        functions=Functions(),
         await_open=True,
     )
     store = hub.backend.instances._store
@@ -248,7 +289,7 @@ async def test_a_turn_is_committed_once_though_the_answer_was_lost(
         progress,
         Invocation(ok=True, value='{"isDone": false, "actions": [[]]}'),
         at=events.now(),
-        activities={},
+        functions=Functions(),
         await_open=True,
     )
     store = hub.backend.instances._store

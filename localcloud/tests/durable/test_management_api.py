@@ -297,19 +297,3 @@ async def test_the_public_prefix_wants_its_key_and_the_inner_one_does_not(
         assert (await http.get("/instances/k")).status_code == 401
         assert (await http.get("/instances/k?code=wrong")).status_code == 401
         assert (await http.get("/instances/k", params={"code": KEY})).status_code == 200
-
-
-async def test_what_is_not_there_yet_answers_501(http: httpx.AsyncClient) -> None:
-    for method, path in (
-        ("POST", "/instances/x/suspend?reason=r"),
-        ("POST", "/instances/x/resume?reason=r"),
-        ("POST", "/instances/x/rewind?reason=r"),
-        ("POST", "/instances/x/restart"),
-        ("DELETE", "/instances/?createdTimeFrom=2026-01-01T00:00:00Z"),
-        ("GET", "/entities/counter/k"),
-        ("POST", "/entities/counter/k?op=add"),
-        ("GET", "/entities"),
-    ):
-        answer = await http.request(method, path)
-        assert answer.status_code == 501
-        assert answer.json()["ExceptionMessage"].startswith("The local cloud does not offer ")

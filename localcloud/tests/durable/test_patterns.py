@@ -382,33 +382,6 @@ async def test_an_unknown_activity_fails_the_orchestrator(make_hub: MakeHub) -> 
     )
 
 
-async def test_what_is_not_there_yet_fails_the_instance_and_is_named(make_hub: MakeHub) -> None:
-    def later(context: Context) -> Any:
-        entity = df.EntityId("Counter", "k")
-        asked = context.get_input()
-        if asked == "continue_as_new":
-            context.continue_as_new(1)
-            return None
-        yield {
-            "call_sub_orchestrator": lambda: context.call_sub_orchestrator("later", 1),
-            "call_entity": lambda: context.call_entity(entity, "add", 1),
-            "signal_entity": lambda: context.signal_entity(entity, "add", 1),
-            "call_http": lambda: context.call_http("GET", "http://127.0.0.1/"),
-        }[asked]()
-
-    hub = await make_hub({"later": later})
-    for asked in (
-        "call_sub_orchestrator",
-        "call_entity",
-        "signal_entity",
-        "call_http",
-        "continue_as_new",
-    ):
-        assert (await hub.run("later", asked)).output == (
-            f"Orchestrator function 'later' failed: the local cloud does not run {asked} yet"
-        )
-
-
 async def test_history_is_what_azure_writes(
     make_hub: MakeHub, database: AsyncConnection[Any]
 ) -> None:

@@ -135,7 +135,8 @@ CREATE OR REPLACE FUNCTION durable.complete_task_and_turn(
     p_status text, p_output text, p_custom_status text,
     p_progress text, p_events text, p_consumed bigint[], p_held bigint[], p_held_due boolean,
     p_cancelled integer[], p_timer_ids integer[], p_timer_due timestamptz[], p_timer_events text[],
-    p_task_ids integer[], p_task_names text[], p_task_inputs text[], p_reserved integer,
+    p_task_ids integer[], p_task_names text[], p_task_inputs text[], p_sent json,
+    p_reserved integer,
     p_host integer, p_lease_s double precision
 ) RETURNS TABLE (written boolean, ready_at timestamptz, turn durable.turn)
 LANGUAGE plpgsql AS $$
@@ -151,10 +152,7 @@ BEGIN
     IF NOT FOUND THEN
         RETURN;
     END IF;
-    PERFORM
-    FROM durable.instances
-    WHERE instance_id = p_instance
-    FOR UPDATE;
+    PERFORM durable.lock_together(p_instance, p_sent);
     v_now := clock_timestamp();
     PERFORM
     FROM durable.instances AS i
@@ -171,7 +169,7 @@ BEGIN
         ready_at := durable.write_turn(
             p_instance, p_execution, p_turns, 1, p_status, p_output, p_custom_status, p_progress, p_events, p_consumed,
             p_held, p_held_due, p_cancelled, p_timer_ids, p_timer_due, p_timer_events, p_task_ids,
-            p_task_names, p_task_inputs, p_reserved, p_host, p_lease_s
+            p_task_names, p_task_inputs, p_sent, p_reserved, p_host, p_lease_s
         );
     ELSE
         SELECT a.* INTO v_answer

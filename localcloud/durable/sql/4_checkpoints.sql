@@ -8,7 +8,8 @@ CREATE OR REPLACE FUNCTION durable.write_turn(
     p_status text, p_output text, p_custom_status text,
     p_progress text, p_events text, p_consumed bigint[], p_held bigint[], p_held_due boolean,
     p_cancelled integer[], p_timer_ids integer[], p_timer_due timestamptz[], p_timer_events text[],
-    p_task_ids integer[], p_task_names text[], p_task_inputs text[], p_reserved integer,
+    p_task_ids integer[], p_task_names text[], p_task_inputs text[], p_sent json,
+    p_reserved integer,
     p_host integer, p_lease_s double precision
 ) RETURNS timestamptz
 LANGUAGE plpgsql AS $$
@@ -82,15 +83,20 @@ BEGIN
 
     INSERT INTO durable.history (instance_id, execution_id, turn, events)
     VALUES (p_instance, p_execution, p_turns, p_events);
+    IF p_sent IS NOT NULL THEN
+        v_ready_at := LEAST(v_ready_at, durable.send(p_instance, p_execution, p_sent, p_host));
+    END IF;
     RETURN v_ready_at;
 END
 $$;
 
+-- The checkpoint: everything that one turn decided, or nothing when the lease is lost (no row).
 CREATE OR REPLACE FUNCTION durable.commit_turn(
     p_instance text, p_token bigint, p_status text, p_output text, p_custom_status text,
     p_progress text, p_events text, p_consumed bigint[], p_held bigint[], p_held_due boolean,
     p_cancelled integer[], p_timer_ids integer[], p_timer_due timestamptz[], p_timer_events text[],
-    p_task_ids integer[], p_task_names text[], p_task_inputs text[], p_reserved integer,
+    p_task_ids integer[], p_task_names text[], p_task_inputs text[], p_sent json,
+    p_reserved integer,
     p_host integer, p_lease_s double precision
 ) RETURNS TABLE (ready_at timestamptz)
 LANGUAGE plpgsql AS $$
@@ -98,6 +104,9 @@ DECLARE
     v_execution text;
     v_turns integer;
 BEGIN
+    IF p_sent IS NOT NULL THEN
+        PERFORM durable.lock_together(p_instance, p_sent);
+    END IF;
     SELECT i.execution_id, i.turns INTO v_execution, v_turns
     FROM durable.instances AS i
     WHERE i.instance_id = p_instance
@@ -108,13 +117,55 @@ BEGIN
         ready_at := durable.write_turn(
             p_instance, v_execution, v_turns, 0, p_status, p_output, p_custom_status, p_progress, p_events, p_consumed,
             p_held, p_held_due, p_cancelled, p_timer_ids, p_timer_due, p_timer_events, p_task_ids,
-            p_task_names, p_task_inputs, p_reserved, p_host, p_lease_s
+            p_task_names, p_task_inputs, p_sent, p_reserved, p_host, p_lease_s
         );
         RETURN NEXT;
     END IF;
 END
 $$;
 
+-- The checkpoint of an entity: its state, empty when it does not exist, and its answers; or nothing
+-- when the lease is lost (no row). One that neither exists nor has anything to do is forgotten.
+CREATE OR REPLACE FUNCTION durable.commit_entity(
+    p_instance text, p_token bigint, p_state text, p_consumed bigint[], p_sent json, p_host integer
+) RETURNS TABLE (ready_at timestamptz)
+LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM durable.lock_together(p_instance, p_sent);
+    PERFORM
+    FROM durable.instances
+    WHERE instance_id = p_instance
+      AND token = p_token
+      AND owner IS NOT NULL;
+    IF NOT FOUND THEN
+        RETURN;
+    END IF;
+    DELETE FROM durable.inbox WHERE instance_id = p_instance AND seq = ANY (p_consumed);
+    SELECT min(m.visible_at) INTO commit_entity.ready_at
+    FROM durable.inbox AS m
+    WHERE m.instance_id = p_instance;
+    IF p_state = '' AND commit_entity.ready_at IS NULL THEN
+        DELETE FROM durable.instances WHERE instance_id = p_instance;
+    ELSE
+        UPDATE durable.instances AS i
+        SET progress = p_state,
+            turns = i.turns + 1,
+            updated_at = clock_timestamp(),
+            ready_at = commit_entity.ready_at,
+            owner = NULL,
+            lease_until = '-infinity',
+            attempts = 0
+        WHERE i.instance_id = p_instance;
+    END IF;
+    IF p_sent IS NOT NULL THEN
+        PERFORM durable.send(p_instance, '', p_sent, p_host);
+    END IF;
+    RETURN NEXT;
+END
+$$;
+
+-- Ends a lease without a checkpoint. p_consumed are messages that no longer mean anything,
+-- p_held events that nobody awaits. p_delay_s postpones the next try; p_counts says whether this
 -- one counts as an attempt. false when the lease is lost.
 CREATE OR REPLACE FUNCTION durable.give_back_turn(
     p_instance text, p_token bigint, p_consumed bigint[], p_held bigint[],

@@ -1,5 +1,6 @@
--- Leases: prolonged while their host lives, void when it does not; and the end of an instance.
+-- Leases: prolonged while their host lives, void when it does not.
 
+-- Prolongs the leases that the host works on, and voids those of its own that it knows nothing of:
 -- an answer that was lost on the way here. Those are told by their age.
 CREATE OR REPLACE FUNCTION durable.renew(
     p_host integer,
@@ -49,6 +50,7 @@ BEGIN
 END
 $$;
 
+-- Voids the leases of dead hosts, and forgets a host that has none left. Gives back how many
 -- leases it voided.
 CREATE OR REPLACE FUNCTION durable.reap(p_host integer) RETURNS integer
 LANGUAGE plpgsql AS $$
@@ -92,20 +94,5 @@ BEGIN
         );
     END LOOP;
     RETURN v_voided;
-END
-$$;
-
--- Deletes an instance with all that belongs to it. false when there is none.
-CREATE OR REPLACE FUNCTION durable.purge(p_instance text) RETURNS boolean
-LANGUAGE plpgsql AS $$
-DECLARE
-    v_found boolean;
-BEGIN
-    DELETE FROM durable.tasks WHERE instance_id = p_instance;
-    DELETE FROM durable.instances WHERE instance_id = p_instance;
-    v_found := FOUND;
-    DELETE FROM durable.inbox WHERE instance_id = p_instance;
-    DELETE FROM durable.history WHERE instance_id = p_instance;
-    RETURN v_found;
 END
 $$;
