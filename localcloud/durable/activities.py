@@ -2,17 +2,19 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING
 
 import psycopg
 
 from localcloud.durable import events
 from localcloud.durable.answer import argument
+from localcloud.durable.http_calls import HTTP_ACTIVITY, HttpCalls, Later
 from localcloud.durable.invocation import Invocation, Invoker
 from localcloud.durable.outcome import unknown_function
 from localcloud.durable.task import LeasedTask
-from localcloud.durable.task_store import Completed, CompletedAhead, TaskStore
+from localcloud.durable.task_store import CompletedAhead, TaskStore
+from localcloud.durable.together import Together
 from localcloud.durable.turn import Turn
 from localcloud.durable.work import Work, label
 
@@ -23,13 +25,6 @@ _log = logging.getLogger(__name__)
 
 _WRITE_TRIES = 6
 """How often a result is written to a database that is away, before it is left to the lease."""
-
-_PAUSES = 3.0
-"""While many activities of an instance run, it rests this many times as long as it replays."""
-
-_LONGEST_PAUSE_S = 1.0
-
-type Written = asyncio.Future[bool]
 
 
 class Activities(Work[LeasedTask]):
@@ -47,10 +42,12 @@ class Activities(Work[LeasedTask]):
         slots: int,
         max_attempts: int,
         first_pause_s: float,
+        http_poll_s: float,
     ) -> None:
         super().__init__(slots=slots, max_attempts=max_attempts, first_pause_s=first_pause_s)
         self._store, self._invoker, self._functions = store, invoker, functions
         self._together = Together(self, store)
+        self._http = HttpCalls(http_poll_s)
 
     async def _take(self, limit: int) -> list[LeasedTask]:
         return await self._store.take_tasks(limit)
@@ -64,6 +61,13 @@ class Activities(Work[LeasedTask]):
             invocation = Invocation(
                 ok=False, error=f"the worker gave it up {self._max_attempts} times"
             )
+        elif leased.name == HTTP_ACTIVITY:
+            outcome = await self._http.call(leased.input)
+            if isinstance(outcome, Later):
+                await self._store.postpone_task(leased, outcome.input, delay_s=outcome.delay_s)
+                self.alarm.ring_in(outcome.delay_s)
+                return
+            invocation = outcome
         else:
             invocation = await self._invoke(leased)
         if invocation.ok:
@@ -137,63 +141,4 @@ class Activities(Work[LeasedTask]):
         """As for all work; answers that are being written are waited for."""
         await super().drain(timeout_s)
         await self._together.ended()
-
-
-class Together:
-    """Writes the answers of one execution's activities, those that come meanwhile together."""
-
-    def __init__(self, activities: Activities, store: TaskStore) -> None:
-        self._activities, self._store = activities, store
-        self._waiting: dict[tuple[str, str], list[tuple[LeasedTask, str, Written]]] = {}
-        self._writers: set[asyncio.Task[None]] = set()
-
-    async def add(self, leased: LeasedTask, event: str) -> bool:
-        """Write one answer; whether the activity's lease still held."""
-        key = (leased.instance_id, leased.execution_id)
-        written: Written = asyncio.get_running_loop().create_future()
-        if key not in self._waiting:
-            self._waiting[key] = []
-            writer = asyncio.create_task(self._write_all(key))
-            self._writers.add(writer)
-            writer.add_done_callback(self._writers.discard)
-        self._waiting[key].append((leased, event, written))
-        return await written
-
-    async def ended(self) -> None:
-        """Return when nothing is being written."""
-        if self._writers:
-            await asyncio.wait(self._writers)
-
-    async def _write_all(self, key: tuple[str, str]) -> None:
-        while answers := self._waiting[key]:
-            self._waiting[key] = []
-            try:
-                done = await self._write([(leased, event) for leased, event, _ in answers])
-            except psycopg.Error as problem:
-                for _, _, written in answers:
-                    if not written.done():
-                        written.set_exception(problem)
-            else:
-                for leased, _, written in answers:
-                    if not written.done():
-                        written.set_result(leased.event_id in done)
-        del self._waiting[key]
-
-    async def _write(self, answers: list[tuple[LeasedTask, str]]) -> Collection[int]:
-        turns = self._activities.turns
-        known = turns.memory.of(answers[0][0].instance_id, answers[0][0].execution_id)
-        pause_s = min(_PAUSES * known.took_s, _LONGEST_PAUSE_S) if known else 0.0
-        room = turns.reserve(1, continues=True)
-        completed: Completed | None = None
-        try:
-            completed = await self._activities.persist(
-                lambda: self._store.complete_tasks(answers, take=bool(room), pause_s=pause_s)
-            )
-        finally:
-            if completed is None or completed.turn is None:
-                turns.release(room)
-        if completed.turn is not None:
-            turns.adopt([completed.turn])
-        elif completed.ready_at is not None:
-            turns.alarm.ring_at(completed.ready_at)
-        return completed.done
+        await self._http.close()

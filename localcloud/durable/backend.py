@@ -42,6 +42,7 @@ class DurableBackend:
         max_attempts: int = 5,
         first_pause_s: float = 0.5,
         await_open: bool = True,
+        http_poll_s: float = 30.0,
     ) -> None:
         """`orchestrators`, `activities`, `entities` map a casefolded durable name to its function.
 
@@ -49,7 +50,8 @@ class DurableBackend:
         out) before the instance is quarantined, or the activity fails; it rests `first_pause_s` the
         first time, then twice as long each time. With `await_open`, Azure's
         way, an orchestrator that has returned leaves its instance running until every activity and
-        timer has ended that it neither awaited nor cancelled.
+        timer has ended that it neither awaited nor cancelled. A call_http that is answered with 202
+        asks again after `http_poll_s`, unless the answer says when.
         """
         self.hub = hub
         functions = Functions(dict(orchestrators), dict(activities), dict(entities or {}))
@@ -67,6 +69,7 @@ class DurableBackend:
             slots=max_activities,
             max_attempts=max_attempts,
             first_pause_s=first_pause_s,
+            http_poll_s=http_poll_s,
         )
         self._turns = Turns(
             self._store,

@@ -10,6 +10,7 @@ from localcloud.durable import events
 from localcloud.durable.answer import Action, Fails
 from localcloud.durable.batch import Batch
 from localcloud.durable.events import Kind
+from localcloud.durable.http_calls import HTTP_ACTIVITY
 from localcloud.durable.outcome import (
     TERMINAL,
     Child,
@@ -22,9 +23,6 @@ from localcloud.durable.outcome import (
     unknown_function,
 )
 from localcloud.durable.turn import Progress, Retry, Turn
-
-HTTP_ACTIVITY = "BuiltIn::HttpActivity"
-"""The name under which history shows a call_http."""
 
 
 def _signature(action: Mapping[str, Any]) -> str:

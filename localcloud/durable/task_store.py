@@ -61,6 +61,11 @@ GIVE_BACK_TASK = """
         %(instance_id)s, %(execution_id)s, %(event_id)s, %(token)s, %(delay_s)s, %(counts)s
     )
 """
+POSTPONE_TASK = """
+    SELECT durable.postpone_task(
+        %(instance_id)s, %(execution_id)s, %(event_id)s, %(token)s, %(input)s, %(delay_s)s
+    )
+"""
 
 
 class TaskStore:
@@ -144,5 +149,19 @@ class TaskStore:
                 "token": task.token,
                 "delay_s": delay_s,
                 "counts": counts,
+            },
+        )
+
+    async def postpone_task(self, task: LeasedTask, input_: str, *, delay_s: float) -> None:
+        """Let the activity go on after `delay_s` with another input, as if it were new."""
+        await self._store.value(
+            POSTPONE_TASK,
+            {
+                "instance_id": task.instance_id,
+                "execution_id": task.execution_id,
+                "event_id": task.event_id,
+                "token": task.token,
+                "input": input_,
+                "delay_s": delay_s,
             },
         )

@@ -96,6 +96,19 @@ CREATE TABLE IF NOT EXISTS durable.tasks (
 
 CREATE INDEX IF NOT EXISTS tasks_seq ON durable.tasks (seq);
 
+-- For people: what is tried again and again, and what has been set aside.
+DROP VIEW IF EXISTS durable.failing;
+CREATE VIEW durable.failing AS
+SELECT 'turn' AS sort, instance_id, name, attempts, quarantined_at IS NOT NULL AS given_up,
+    GREATEST(lease_until, quarantined_at) AS rests_until
+FROM durable.instances
+WHERE attempts > 1
+   OR quarantined_at IS NOT NULL
+UNION ALL
+SELECT 'activity', instance_id, name, attempts, false, visible_at
+FROM durable.tasks
+WHERE attempts > 1;
+
 -- Functions and their types are made anew, so that their signatures may change.
 DO $$
 DECLARE

@@ -203,3 +203,25 @@ BEGIN
     RETURN FOUND;
 END
 $$;
+
+-- Lets an activity go on after p_delay_s with another input. false when the lease is lost.
+CREATE OR REPLACE FUNCTION durable.postpone_task(
+    p_instance text, p_execution text, p_event_id integer, p_token bigint,
+    p_input text, p_delay_s double precision
+) RETURNS boolean
+LANGUAGE plpgsql AS $$
+BEGIN
+    UPDATE durable.tasks
+    SET input = p_input,
+        owner = NULL,
+        lease_until = '-infinity',
+        visible_at = clock_timestamp() + make_interval(secs => p_delay_s),
+        attempts = 0
+    WHERE instance_id = p_instance
+      AND execution_id = p_execution
+      AND event_id = p_event_id
+      AND token = p_token
+      AND owner IS NOT NULL;
+    RETURN FOUND;
+END
+$$;

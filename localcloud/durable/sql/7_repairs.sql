@@ -53,6 +53,11 @@ BEGIN
     DELETE FROM durable.tasks WHERE instance_id = p_instance;
     DELETE FROM durable.instances WHERE instance_id = p_instance;
     v_found := FOUND;
+    -- A turn that ended meanwhile may have left some; those that are locked are about to end.
+    DELETE FROM durable.tasks
+    WHERE seq IN (
+        SELECT seq FROM durable.tasks WHERE instance_id = p_instance FOR UPDATE SKIP LOCKED
+    );
     DELETE FROM durable.inbox WHERE instance_id = p_instance;
     DELETE FROM durable.history WHERE instance_id = p_instance;
     RETURN v_found;

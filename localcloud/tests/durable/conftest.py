@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -139,8 +140,33 @@ async def serving(app: Any) -> AsyncIterator[str]:
         await task
 
 
+@dataclass
+class Doors:
+    """One server for all hubs: starting one for each is slow. Every hub has a path of its own."""
+
+    base: str = ""
+    apps: dict[str, Any] = field(default_factory=dict)
+
+    def open(self, app: Any) -> str:
+        """Serve `app`; its address."""
+        path = f"/hub{len(self.apps)}"
+        self.apps[path] = app
+        return self.base + path
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        path = "/" + scope["path"].split("/")[1]
+        await self.apps[path]({**scope, "root_path": path}, receive, send)
+
+
+@pytest.fixture(scope="session")
+async def doors() -> AsyncIterator[Doors]:
+    doors = Doors()
+    async with serving(doors) as doors.base:
+        yield doors
+
+
 @pytest.fixture
-async def make_hub(dsn: str) -> AsyncIterator[MakeHub]:
+async def make_hub(dsn: str, doors: Doors) -> AsyncIterator[MakeHub]:
     """Starts task hubs on the test's database; they are drained afterwards."""
     async with AsyncExitStack() as stack:
 
@@ -172,7 +198,7 @@ async def make_hub(dsn: str) -> AsyncIterator[MakeHub]:
                 key=KEY,
                 require_key=require_key,
             )
-            base = await stack.enter_async_context(serving(app))
+            base = doors.open(app)
             client = df.DurableOrchestrationClient(binding(base))
             return Hub(dsn, backend, invoker, base, client)
 
