@@ -56,6 +56,10 @@ CREATE INDEX IF NOT EXISTS instances_ready ON durable.instances (ready_at)
     WHERE ready_at IS NOT NULL AND quarantined_at IS NULL;
 CREATE INDEX IF NOT EXISTS instances_created ON durable.instances (created_at, instance_id);
 
+-- Tokens of an id that is deleted and comes back must not begin where the old ones did.
+ALTER TABLE durable.instances
+    ALTER COLUMN token SET DEFAULT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint;
+
 -- One row per committed turn: its events as JSON objects, separated by commas, byte for byte.
 CREATE TABLE IF NOT EXISTS durable.history (
     instance_id text NOT NULL,

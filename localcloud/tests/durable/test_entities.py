@@ -9,6 +9,9 @@ import httpx
 import pytest
 from psycopg import AsyncConnection
 
+from localcloud.durable import events
+from localcloud.durable.entities import Operated
+from localcloud.durable.store import leased_turn
 from localcloud.tests.durable.conftest import MakeHub
 from localcloud.tests.durable.sdk import Hub, WorkerCrashed, until
 
@@ -202,3 +205,23 @@ async def test_signals_of_clients_are_done_in_the_order_they_came(make_hub: Make
         return entries if len(entries) == 40 else None
 
     assert await until(full) == list(range(1, 41))
+
+
+async def test_a_host_that_lost_an_entity_cannot_write_to_its_successor(
+    make_hub: MakeHub, database: AsyncConnection[Any]
+) -> None:
+    hub = await make_hub({"adding": adding}, entities={"counter": counter})
+    store = hub.backend.instances._store
+    add = events.event_raised("op", events.request("add", "r", '"5"', caller=None))
+    async with database.transaction():
+        await database.execute(
+            "SELECT durable.deliver('@counter@k', NULL, %s, 'counter', 0)", [add]
+        )
+        cursor = await database.execute("SELECT * FROM durable.take('@counter@k', 99, 60)")
+        stale = leased_turn(await cursor.fetchone() or [None])
+    assert stale is not None
+    await database.execute("SELECT durable.purge('@counter@k')")
+    assert (await hub.run("adding", 1)).output == 1
+
+    assert await store.commit_entity(stale, Operated(state="666")) == (False, None)
+    assert await _total(hub) == 1
