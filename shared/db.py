@@ -136,17 +136,33 @@ class Database:
     async def reading(self, *, pipelined: bool = False) -> AsyncIterator[Transaction]:
         """A connection for queries: each statement sees what is committed when it starts.
 
-        Half the round trips of a transaction. For writes use `transaction`; a single statement
-        commits by itself. The whole block must end within the statement timeout, else
+        Half the round trips of a transaction. For writes use `transaction`, or `statement` for a
+        single one. The whole block must end within the statement timeout, else
         psycopg.errors.QueryCanceled. See `Pending` for `pipelined`.
         """
         async with self._connection() as connection:
             pipeline = _together(connection) if pipelined else contextlib.nullcontext()
-            try:
-                async with asyncio.timeout(self._statement_timeout_s), pipeline:
-                    yield connection
-            except TimeoutError as fault:
-                raise psycopg.errors.QueryCanceled("reading took too long") from fault
+            async with self._in_time(), pipeline:
+                yield connection
+
+    @contextlib.asynccontextmanager
+    async def statement(self) -> AsyncIterator[Transaction]:
+        """A connection for one statement that writes: it commits by itself, all or nothing.
+
+        Half the round trips of a transaction. A second statement would be a second transaction: a
+        crash may come between them. Times out as `reading` does; whether the statement took effect
+        is not known then.
+        """
+        async with self._connection() as connection, self._in_time():
+            yield connection
+
+    @contextlib.asynccontextmanager
+    async def _in_time(self) -> AsyncIterator[None]:
+        try:
+            async with asyncio.timeout(self._statement_timeout_s):
+                yield
+        except TimeoutError as fault:
+            raise psycopg.errors.QueryCanceled("the database took too long") from fault
 
     async def close(self) -> None:
         """Close every connection; the next use opens a new pool."""

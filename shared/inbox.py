@@ -152,7 +152,7 @@ class Inbox:
                 if await (await tx.execute(IS_DONE, names)).fetchone():
                     return
             await _handler(types, event)(event)
-            async with self._database.reading() as tx:  # one statement commits by itself
+            async with self._database.statement() as tx:
                 await tx.execute(CLAIM, names)
 
         await self._receive(message, consumer, work)

@@ -46,7 +46,7 @@ class Shipping:
         """Book the order's shipment. Refusals: address_not_served, cancel_requested,
         shipment_cancelled, order_<status>, order_unknown. Raises ShippingFault; try again.
         """
-        async with self._database.reading() as tx:  # one statement commits by itself
+        async with self._database.statement() as tx:
             intent = await shipments_repository.intend_to_book(tx, order_id)
         code = refusal(intent.order if intent is not None else None)
         if intent is None or code is not None:
@@ -60,10 +60,10 @@ class Shipping:
         try:
             booking = await self._provider.book(intent.parcel, key=_book_key(order_id))
         except AddressNotServed:
-            async with self._database.reading() as tx:  # one statement commits by itself
+            async with self._database.statement() as tx:
                 await shipments_repository.note_refused(tx, order_id, "address_not_served")
         else:
-            async with self._database.reading() as tx:  # one statement commits by itself
+            async with self._database.statement() as tx:
                 if await shipments_repository.note_booked(tx, order_id, booking):
                     return {}
         shipment = await self._shipment(order_id)

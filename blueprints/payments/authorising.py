@@ -124,7 +124,7 @@ class Authorising:
     async def _asked(self, order_id: UUID, order: Fulfilment) -> Account:
         """The order's payment, with the question about it written down if it is open."""
         key = keys.authorise(order_id)
-        async with self._database.reading() as tx:  # one statement commits by itself
+        async with self._database.statement() as tx:
             new = await accounts_repository.open_and_ask(tx, order_id, order, key)
         if new is not None:
             return new

@@ -32,7 +32,7 @@ class Capturing:
         if (code := refusal(await self._orders.fulfilment(order_id))) is not None:
             return {"refused": code}
         key = keys.capture(order_id)
-        async with self._database.reading() as tx:  # one statement commits by itself
+        async with self._database.statement() as tx:
             account = await accounts_repository.ask_to_capture(tx, order_id, key)
         if account is None or account.status != "authorized":
             return _without_authorisation(account)

@@ -94,7 +94,7 @@ class StockService:
         False if the order has no stock: it never reserved, or the reservation expired or was
         released.
         """
-        async with self._database.reading() as tx:  # one statement commits by itself
+        async with self._database.statement() as tx:
             return await stock_repository.commit(tx, order_id)
 
     async def fulfil(self, order_id: UUID) -> None:

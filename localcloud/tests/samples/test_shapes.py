@@ -1,5 +1,6 @@
 """Every sample app, unchanged, driven over HTTP as its documentation says."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -118,3 +119,45 @@ def test_human_interaction_escalates_when_nobody_answers(sample: Samples) -> Non
     asked = approvals.http.post("/api/requests", json={"what": "raise", "within_s": 0.5})
 
     assert ended(asked.json())["output"] == "raise was escalated"
+
+
+def test_counter_entity_counts_and_moves_what_it_holds(sample: Samples) -> None:
+    counters = sample("counter_entity")
+
+    def value(key: str) -> str:
+        return counters.http.get(f"/api/counters/{key}").text
+
+    assert counters.http.get("/api/counters/jar").status_code == 404
+    for amount in (5, 7, -2):
+        added = counters.http.post("/api/counters/jar/add", json=amount)
+        assert added.status_code == 202
+    eventually(lambda: value("jar") == "10")
+
+    order = {"source": "jar", "target": "box", "amount": 4}
+    moved = ended(counters.http.post("/api/transfers", json=order).json())
+    refused = ended(counters.http.post("/api/transfers", json=order | {"amount": 7}).json())
+
+    assert moved["output"] == {"moved": 4, "source": 6}
+    assert refused["output"] == {"moved": 0, "source": 6}
+    eventually(lambda: (value("jar"), value("box")) == ("6", "4"))
+    counters.http.post("/api/counters/jar/delete")
+    eventually(lambda: counters.http.get("/api/counters/jar").status_code == 404)
+
+
+def test_eternal_orchestration_goes_on_until_it_is_stopped(sample: Samples) -> None:
+    eternal = sample("eternal_orchestration")
+
+    def rounds() -> int:
+        return int(eternal.http.get("/api/cleanup/rounds").text)
+
+    links = eternal.http.post("/api/cleanup", json={"round": 1, "rest_s": 0.05}).json()
+    eventually(lambda: rounds() >= 3)
+    running = httpx.get(links["statusQueryGetUri"]).json()
+    assert running["runtimeStatus"] == "Running"
+    # The SDK hands over its input as text, and the status shows it as it was handed over.
+    assert json.loads(running["input"])["round"] >= 3
+
+    eternal.http.delete("/api/cleanup")
+
+    status = ended(links)
+    assert (status["runtimeStatus"], status["output"]) == ("Terminated", "asked to stop")

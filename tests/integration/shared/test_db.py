@@ -42,6 +42,21 @@ async def test_a_transaction_commits_on_leaving(database: Database) -> None:
     assert await count(database) == 1
 
 
+async def test_a_statement_commits_by_itself(database: Database) -> None:
+    async with database.statement() as tx:
+        await tx.execute("INSERT INTO things (id) VALUES (%s)", (THING,))
+        assert await count(database) == 1
+
+
+async def test_a_statement_that_takes_too_long_has_no_effect(database_url: str) -> None:
+    hasty = Database(database_url, statement_timeout_s=0.05)
+    with pytest.raises(psycopg.errors.QueryCanceled):
+        async with hasty.statement() as tx:
+            await tx.execute("INSERT INTO things (id) SELECT %s FROM pg_sleep(60)", (THING,))
+    assert await count(hasty) == 0
+    await hasty.close()
+
+
 async def test_an_exception_rolls_everything_back(database: Database) -> None:
     async def fail() -> None:
         async with database.transaction() as tx:
