@@ -10,7 +10,7 @@ from localcloud.functions.retries import RetryPolicy, policy_of
 FIXED = {"strategy": "fixedDelay", "maxRetryCount": 2, "delayInterval": "00:00:10"}
 BACKOFF = {
     "strategy": "exponentialBackoff",
-    "maxRetryCount": 6,
+    "maxRetryCount": 7,  # the seventh is past the maximum whatever the randomisation
     "minimumInterval": "00:00:02",
     "maximumInterval": "00:00:30",
 }

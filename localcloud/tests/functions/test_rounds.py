@@ -125,8 +125,13 @@ def test_the_messages_of_a_session_run_one_after_the_other(bus: Bus) -> None:
 def test_no_more_sessions_at_a_time_than_host_json_allows(bus: Bus) -> None:
     """maxConcurrentSessions: "The maximum number of sessions that can be handled concurrently"."""
     for session in ("a", "b", "c"):
-        bus.send("talks", json.dumps({"n": 1, "for_s": 1.5}), session_id=session)
+        bus.send("talks", json.dumps({"n": 1, "until": "enough"}), session_id=session)
 
+    eventually(lambda: sum(bus.said(session) != [] for session in "abc") >= 2)
+    time_for_a_third = time.monotonic() + 1.0
+    while time.monotonic() < time_for_a_third and any(bus.said(session) == [] for session in "abc"):
+        time.sleep(0.02)
+    (bus.evidence / "enough").touch()
     eventually(lambda: all(len(bus.said(session)) == 2 for session in "abc"))
     running_now, most = 0, 0
     for line in bus.noted("talk"):

@@ -54,10 +54,12 @@ async def guide(messages: List[func.ServiceBusMessage]) -> None:  # noqa: UP006
     arg_name="message", queue_name="talks", connection="Bus", is_sessions_enabled=True
 )
 async def listen(message: func.ServiceBusMessage) -> None:
-    """Note what is said, and take the seconds that it takes."""
+    """Note what is said, and take the seconds that it takes, or until a file says to end."""
     order = json.loads(message.get_body())
     note("talk", session=message.session_id, n=order["n"], at="begin")
     await asyncio.sleep(order.get("for_s", 0))
+    while "until" in order and not (EVIDENCE / order["until"]).exists():  # noqa: ASYNC110 - another process makes it
+        await asyncio.sleep(0.02)
     note("talk", session=message.session_id, n=order["n"], at="end")
 
 
