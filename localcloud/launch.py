@@ -20,7 +20,8 @@ def _become(user: str) -> None:
     os.environ.update(HOME="/", USER=user, LOGNAME=user)
 
 
-def _die_with(parent: int, signal_number: int) -> None:
+def die_with(parent: int, signal_number: int) -> None:
+    """Have this process end by `signal_number` when `parent`, its own parent, ends."""
     # After the change of user, which clears the setting. Other systems than Linux have none:
     # there the next start finds the left-over process by its recorded pid and stops it.
     if sys.platform != "linux":
@@ -35,7 +36,7 @@ def main() -> None:
     program = sys.argv[5:]
     if user:
         _become(user)
-    _die_with(int(parent), int(signal_number))
+    die_with(int(parent), int(signal_number))
     os.execv(program[0], program)  # noqa: S606 - the supervisor's own command, no shell
 
 

@@ -1,22 +1,20 @@
 """The command line of the Functions host."""
 
-import asyncio
-import contextlib
-import gc
-import os
+import errno
 import socket
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
 import click
-import uvloop
 
-from localcloud.functions import logs
-from localcloud.functions.errors import NEEDS_STORE, StartRefused, StoreMissing
-from localcloud.functions.host import Host, Setup, run
-from localcloud.functions.settings import load_host_options, load_local_settings
-from localcloud.process import bind, ready
+from localcloud.functions.guard import Guard
+from localcloud.process import bind
+
+# A host that was killed on this port a moment ago may not be gone yet.
+_PATIENCE_S, _PAUSE_S = 2.0, 0.02
 
 
 @click.command()
@@ -83,55 +81,30 @@ def main(
     listeners: str | None,
 ) -> None:
     """Run a function app with Microsoft's own worker library, without Azure."""
-    # Standard output carries only the READY line; what the app prints goes with the log.
-    announcing, sys.stdout = sys.stdout, sys.stderr
     state.mkdir(parents=True, exist_ok=True)
-    try:
-        load_local_settings(script_root, os.environ)
-        options = load_host_options(script_root, os.environ)
-        levels = logs.LogLevels(options.log_levels)
-        logs.configure(levels, style=log_format)
-        if listeners:
-            public, private = map(_inherited, listeners.split(","))
-        else:
-            public, private = _bound(host, port), _bound("127.0.0.1", durable_port)
-        setup = Setup(
+    if listeners:
+        public, private = map(_inherited, listeners.split(","))
+    else:
+        public, private = _bound(host, port), _bound("127.0.0.1", durable_port)
+
+    def serve(*, announce: Callable[[], None], ended: str) -> int:
+        # Imported by the process that serves: the guard stays small, and each begins afresh.
+        from localcloud.functions import serving  # noqa: PLC0415
+
+        order = serving.Order(
             script_root=script_root,
             state=state,
             listener=public,
             durable_listener=private,
             require_keys=require_keys,
             grace_s=grace_s,
+            log_format=log_format,
             only=only,
+            store_at_hand=listeners is not None,
         )
-    except StartRefused as refusal:
-        raise click.ClickException(str(refusal)) from refusal
+        return serving.serve(order, announce=announce, ended=ended)
 
-    port, durable_port = _port(setup.listener), _port(setup.durable_listener)
-
-    async def live() -> None:
-        functions_host = Host(setup, options, os.environ, levels)
-        await functions_host.start()
-        # What is loaded now stays: the collector need not look through it again and again.
-        gc.collect()
-        gc.freeze()
-        with contextlib.redirect_stdout(announcing):
-            ready(port=port, durable_port=durable_port)
-        await run(functions_host)
-
-    os.chdir(script_root)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        try:
-            runner.run(live())
-        except StoreMissing as refusal:
-            if listeners:
-                sys.exit(NEEDS_STORE)  # whoever passed them knows what to do
-            raise click.ClickException(str(refusal)) from refusal
-        except StartRefused as refusal:
-            raise click.ClickException(str(refusal)) from refusal
-    sys.stderr.flush()
-    # A thread of a sync function that outlived the grace period must not keep the process alive.
-    os._exit(0)
+    sys.exit(Guard(serve).run())
 
 
 def _inherited(descriptor: str) -> socket.socket:
@@ -140,16 +113,17 @@ def _inherited(descriptor: str) -> socket.socket:
     return listener
 
 
-def _port(listener: socket.socket) -> int:
-    port: int = listener.getsockname()[1]
-    return port
-
-
 def _bound(host: str, port: int) -> socket.socket:
-    try:
-        return bind(host, port)
-    except OSError as error:
-        raise StartRefused(f"port {port} on {host} cannot be used: {error.strerror}") from error
+    deadline = time.monotonic() + _PATIENCE_S
+    while True:
+        try:
+            return bind(host, port)
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE or time.monotonic() > deadline:
+                raise click.ClickException(
+                    f"port {port} on {host} cannot be used: {error.strerror}"
+                ) from error
+        time.sleep(_PAUSE_S)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,9 @@
 NEEDS_STORE = 3
 """Exit code of a host that was started by `functions start` and lacks a database."""
 
+RECYCLE = 200
+"""Exit code of a host that wants to be started anew, as Azure's workers have it."""
+
 
 class StartRefused(Exception):
     """The app cannot be run as it is set up; the message says why, for a person."""

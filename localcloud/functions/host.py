@@ -187,8 +187,11 @@ def _origin(listener: socket.socket) -> str:
     return f"http://{host}:{port}"
 
 
-async def run(host: Host) -> None:
-    """Wait for SIGTERM or SIGINT, then drain; a second one ends the process at once."""
+async def run(host: Host) -> int:
+    """Wait for SIGTERM or SIGINT, then drain; a second one ends the process at once.
+
+    The exit code of the process.
+    """
     loop = asyncio.get_running_loop()
     asked = asyncio.Event()
 
@@ -201,3 +204,4 @@ async def run(host: Host) -> None:
         loop.add_signal_handler(name, ask)
     await asked.wait()
     await host.drain()
+    return 0

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 
 from localcloud.process import PREFIX
 
@@ -31,6 +32,12 @@ class RunningHost:
     state: Path
     log_file: Path
     http: httpx.Client
+
+    @property
+    def app(self) -> psutil.Process:
+        """The process that runs the app; `process` is the guard that starts it anew."""
+        (child,) = psutil.Process(self.process.pid).children()
+        return child
 
     @property
     def log(self) -> str:
@@ -60,7 +67,9 @@ class RunningHost:
 
     def kill(self) -> None:
         """End it as a power cut would."""
+        app = self.app
         self.process.kill()
+        app.wait(_PATIENCE_S)
         self.process.wait(_PATIENCE_S)
 
 
