@@ -91,16 +91,17 @@ def test_a_process_that_dies_is_started_again(app: Path, tmp_path: Path) -> None
             started.http.get("/api/die")
 
         assert started.http.get("/api/hello").text == "hello world"
-        assert "The app's process ended (exit code 7): starting it again" in started.log
+        assert "The app's process exited with code 7 (0x7): this is a new one" in started.log
 
 
 def test_the_apps_process_does_not_outlive_the_command(app: Path, tmp_path: Path) -> None:
     with start(app, tmp_path) as started:
-        (worker,) = psutil.Process(started.process.pid).children()
+        guard, app_process = psutil.Process(started.process.pid).children(recursive=True)
 
         os.kill(started.process.pid, signal.SIGKILL)
 
-        worker.wait(10)
+        guard.wait(10)
+        eventually(lambda: not app_process.is_running())
 
 
 def test_a_database_of_its_own_keeps_what_an_orchestration_did(folder: Path) -> None:
