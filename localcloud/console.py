@@ -12,6 +12,7 @@ from rich.status import Status
 from rich.table import Table
 
 from localcloud.state import CloudRecord
+from localcloud.storage import azurite
 
 PLAIN_WIDTH = 160
 """Columns when the output is no terminal, so that nothing is cut in a log."""
@@ -86,6 +87,8 @@ def print_welcome(out: Console, record: CloudRecord, state: str, took_s: float) 
     addresses.add_row("postgres", record.environment["PG_URL"])
     addresses.add_row("valkey", record.environment["REDIS_URL"])
     addresses.add_row("service bus", f"sb://127.0.0.1:{record.ports['servicebus']}")
+    for name in azurite.PORTS:
+        addresses.add_row(f"{name} storage", azurite.endpoint(record.ports, name))
     out.print(addresses)
     people = _people(record.urls["identity"])
     if not people:

@@ -5,13 +5,13 @@ from collections.abc import Mapping
 from localcloud.identity import directory
 from localcloud.ports import HOST
 from localcloud.state import Secrets
+from localcloud.storage import azurite
 
 PAYMENT_SCOPE = f"{directory.PAYMENT_GATEWAY.identifier}/.default"
 SHIPPING_API_KEY = "local-shipping-key"
 
 FIXED: Mapping[str, str] = {
     "FUNCTIONS_WORKER_RUNTIME": "python",
-    "AzureWebJobsStorage": "UseDevelopmentStorage=true",
     "PG_POOL_MAX": "10",
     "PG_PREPARE": "true",
     "PARTNER_TIMEOUT_S": "5",
@@ -47,6 +47,7 @@ def application_settings(ports: Mapping[str, int], secrets: Secrets) -> dict[str
     clients = f"{identity}/{directory.CLIENTS.id}"
     return {
         **FIXED,
+        "AzureWebJobsStorage": azurite.connection_string(ports),
         "PG_URL": database_url(ports, "platform", secrets.platform),
         "PG_READ_URL": database_url(ports, "platform", secrets.platform),
         "REDIS_URL": f"redis://{HOST}:{ports['valkey']}/0",

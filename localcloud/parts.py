@@ -9,6 +9,7 @@ from pathlib import Path
 from localcloud import catalogue, environment, migrate, postgres, probes, valkey
 from localcloud.ports import HOST
 from localcloud.state import Secrets, StateFolder
+from localcloud.storage import azurite
 
 
 @dataclass(frozen=True)
@@ -129,6 +130,14 @@ SERVICEBUS = Part(
     probe=lambda site: probes.listening(site.ports["servicebus"]),
 )
 
+AZURITE = Part(
+    name="azurite",
+    ports=azurite.PORTS,
+    command=lambda site: Command(azurite.command(site.state.folder("azurite"), site.ports)),
+    probe=lambda site: azurite.probe(site.ports),
+    announces=False,
+)
+
 IDENTITY = Part(
     name="identity",
     ports=("identity",),
@@ -184,7 +193,10 @@ MIGRATIONS = Task(
 FUNCTIONS = Part(
     name="functions",
     ports=("functions", "durable"),
-    after=("migrations", "valkey", "servicebus", "identity", "erp", "payment", "shipping"),
+    after=(
+        *("migrations", "valkey", "servicebus", "azurite"),
+        *("identity", "erp", "payment", "shipping"),
+    ),
     command=_module(
         "localcloud.functions",
         "functions",
@@ -214,6 +226,7 @@ ALL: tuple[Step, ...] = (
     POSTGRES,
     VALKEY,
     SERVICEBUS,
+    AZURITE,
     IDENTITY,
     ERP,
     PAYMENT,

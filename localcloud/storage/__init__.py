@@ -1,0 +1,1 @@
+"""Blob, queue and table storage: Microsoft's Azurite, as a part of the local cloud."""
