@@ -26,7 +26,9 @@ class Barrier:
         assert answer.json()["reached"], f"nothing reached the barrier {self.id}"
 
     async def release(self) -> None:
-        await self.partner.http.delete(f"/control/barriers/{self.id}")
+        """Let go whoever waits here. Harmless when the partner was killed: so were they."""
+        with contextlib.suppress(httpx.TransportError):
+            await self.partner.http.delete(f"/control/barriers/{self.id}")
 
 
 @dataclass(frozen=True)
@@ -44,15 +46,21 @@ class Partner:
 
         `match` narrows it to requests with these facts.
         """
-        answer = await self.http.post(
-            "/control/barriers", json={"operation": operation, "when": when, "match": match or {}}
-        )
-        assert answer.status_code == 201, answer.text
-        barrier = Barrier(self, answer.json()["id"])
+        barrier = await self.stop(operation, when, match=match)
         try:
             yield barrier
         finally:
             await barrier.release()
+
+    async def stop(
+        self, operation: str, when: str, *, match: Mapping[str, Any] | None = None
+    ) -> Barrier:
+        """As `barrier`, but it stays until it is released or the partner is reset."""
+        answer = await self.http.post(
+            "/control/barriers", json={"operation": operation, "when": when, "match": match or {}}
+        )
+        assert answer.status_code == 201, answer.text
+        return Barrier(self, answer.json()["id"])
 
     async def fault(self, operation: str, kind: str, **how: Any) -> None:
         """Make `operation` fail as `kind` says, `times` times (None: until the reset)."""
@@ -66,7 +74,12 @@ class Partner:
         answer = await self.http.post("/control/reset")
         assert answer.is_success, answer.text
 
+    async def ledger(self, **only: str) -> list[dict[str, Any]]:
+        """What took effect, oldest first; `only` names a reference or an operation."""
+        answer = await self.http.get("/control/ledger", params=only)
+        assert answer.status_code == 200, answer.text
+        return list(answer.json()["entries"])
+
     async def entries(self, reference: str) -> list[dict[str, Any]]:
         """What took effect for `reference`, oldest first."""
-        ledger = (await self.http.get("/control/ledger")).json()["entries"]
-        return [entry for entry in ledger if entry.get("reference") == reference]
+        return await self.ledger(reference=reference)

@@ -21,6 +21,9 @@ from tests.rig.postgres import connected
 TASK_SCHEDULED = 4
 """The `EventType` of a step's call in the Durable history."""
 
+# A server closes connections that idle for five seconds; one must not be used at that very moment.
+LIMITS = httpx.Limits(keepalive_expiry=2)
+
 type Db = psycopg.AsyncConnection[dict[str, Any]]
 
 
@@ -126,11 +129,17 @@ async def opened(cloud: LocalCloud) -> AsyncIterator[Platform]:
     """The platform on a started cloud: demo people signed in and registered, catalogue read."""
     async with contextlib.AsyncExitStack() as stack:
         shop = await stack.enter_async_context(
-            Shop(api=f"{cloud.url('functions')}/api/v1", identity=cloud.url("identity"))
+            Shop(
+                api=f"{cloud.url('functions')}/api/v1",
+                identity=cloud.url("identity"),
+                _http=httpx.AsyncClient(timeout=30, trust_env=False, limits=LIMITS),
+            )
         )
 
         async def partner(name: str) -> Partner:
-            http = httpx.AsyncClient(base_url=cloud.url(name), timeout=30, trust_env=False)
+            http = httpx.AsyncClient(
+                base_url=cloud.url(name), timeout=30, trust_env=False, limits=LIMITS
+            )
             return Partner(name, await stack.enter_async_context(http))
 
         async def client(name: str) -> Person:

@@ -29,7 +29,8 @@ class RowLock:
         """Take the lock. AssertionError if the statement finds no row."""
         self._connection = await psycopg.AsyncConnection.connect(self._url)
         cursor = await self._connection.execute(self._statement, self._parameters)
-        assert cursor.rowcount > 0, f"nothing to lock: {self._statement}"
+        # A lock on a table counts no rows.
+        assert cursor.rowcount != 0, f"nothing to lock: {self._statement}"
 
     async def waited_for(self, within_s: float = 30) -> None:
         """Return once somebody waits for the row. AssertionError if nobody came in time."""
@@ -71,9 +72,10 @@ class RowLock:
                 await asyncio.sleep(0.02)
 
     async def let_go(self) -> None:
-        """Give the row back, unchanged. Harmless when it is not held."""
+        """Give the row back, unchanged. Harmless when it is not held, or went with its server."""
         if self._connection is not None:
-            await self._connection.rollback()
+            with contextlib.suppress(psycopg.OperationalError):
+                await self._connection.rollback()
             await self._connection.close()
             self._connection = None
 
