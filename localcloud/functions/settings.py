@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from localcloud.functions.errors import StartRefused
-from localcloud.functions.retries import RetryPolicy, policy_of
-from localcloud.functions.timespan import parse_timespan
+from localcloud.functions.reading import Reader
+from localcloud.functions.retries import RetryPolicy
 
 _REFERENCE = re.compile(r"%([^%]+)%")
 _OVERRIDE = "AzureFunctionsJobHost__"
@@ -119,7 +119,7 @@ def load_host_options(script_root: Path, environ: Mapping[str, str]) -> HostOpti
     for name, value in environ.items():
         if name.startswith(_OVERRIDE):
             _override(document, name.removeprefix(_OVERRIDE).split("__"), value)
-    read = _Reader(path, document)
+    read = Reader(path, document)
     return HostOptions(
         route_prefix=read.text("extensions", "http", "routePrefix", default="api").strip("/"),
         function_timeout_s=read.timeout("functionTimeout", default=1800.0),
@@ -162,82 +162,7 @@ def is_disabled(function: str, environ: Mapping[str, str]) -> bool:
     )
 
 
-class _Reader:
-    """Typed access to a JSON document, with errors that name the path."""
-
-    def __init__(self, path: Path, document: Mapping[str, Any]) -> None:
-        self._path, self._document = path, document
-
-    def _at(self, keys: tuple[str, ...]) -> Any:
-        value: Any = self._document
-        for key in keys:
-            value = _folded(value).get(key.lower()) if isinstance(value, dict) else None
-        return value
-
-    def _refuse(self, keys: tuple[str, ...], wanted: str) -> StartRefused:
-        return StartRefused(f"{self._path}: {'.'.join(keys)} must be {wanted}")
-
-    def text(self, *keys: str, default: str) -> str:
-        value = self._at(keys)
-        if value is None:
-            return default
-        if not isinstance(value, str):
-            raise self._refuse(keys, "a string")
-        return value
-
-    def texts(self, *keys: str, default: Mapping[str, str]) -> Mapping[str, str]:
-        value = self._at(keys)
-        if value is None:
-            return default
-        if not isinstance(value, dict) or not all(isinstance(v, str) for v in value.values()):
-            raise self._refuse(keys, "an object of strings")
-        return dict(value)
-
-    def names(self, *keys: str) -> tuple[str, ...]:
-        value = self._at(keys)
-        if value is None:
-            return ()
-        if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
-            raise self._refuse(keys, "a list of strings")
-        return tuple(value)
-
-    def retry(self, *keys: str) -> RetryPolicy | None:
-        value = self._at(keys)
-        try:
-            return None if value is None else policy_of(dict(value))
-        except (ValueError, TypeError) as error:
-            raise StartRefused(f"{self._path}: {'.'.join(keys)}: {error}") from error
-
-    def count(self, *keys: str, default: int, least: int = 1) -> int:
-        value = self._at(keys)
-        if value is None:
-            return default
-        text = str(value)
-        if isinstance(value, bool) or not text.isdigit() or int(text) < least:
-            raise self._refuse(keys, f"a whole number, {least} or more")
-        return int(text)
-
-    def flag(self, *keys: str, default: bool) -> bool:
-        value = self._at(keys)
-        if value is None:
-            return default
-        if str(value).lower() not in {"true", "false"}:
-            raise self._refuse(keys, "true or false")
-        return str(value).lower() == "true"
-
-    def timeout(self, *keys: str, default: float) -> float | None:
-        value = self._at(keys)
-        if value is None:
-            return default
-        if value == "-1":
-            return None
-        span = parse_timespan(value) if isinstance(value, str) else None
-        if span is None or span.total_seconds() <= 0:
-            raise self._refuse(keys, 'a TimeSpan such as "00:05:00", or "-1" for no limit')
-        return span.total_seconds()
-
-
-def _service_bus(read: _Reader) -> ServiceBusOptions:
+def _service_bus(read: Reader) -> ServiceBusOptions:
     at = ("extensions", "serviceBus")
     if not read.flag(*at, "autoCompleteMessages", default=True):
         raise StartRefused(
@@ -280,10 +205,6 @@ def _section(path: Path, document: Mapping[str, Any], name: str) -> dict[str, An
     if not isinstance(section, dict):
         raise StartRefused(f"{path}: {name} is not an object")
     return section
-
-
-def _folded(value: Mapping[str, Any]) -> dict[str, Any]:
-    return {key.lower(): item for key, item in value.items()}
 
 
 def _override(document: dict[str, Any], keys: list[str], value: str) -> None:
