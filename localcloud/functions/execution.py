@@ -3,8 +3,9 @@
 import asyncio
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Protocol
 
 from uuid_utils import uuid4
@@ -22,11 +23,13 @@ from localcloud.functions.protos import (
     TypedData,
 )
 from localcloud.functions.running import Running
-from localcloud.functions.worker import invoke
+from localcloud.functions.timespan import dotnet_text
+from localcloud.functions.worker import invoke, occupies_thread
 
 _WATCH_EVERY_S = 0.25
 _POLL_S = 0.02
 _LAST_WORD_S = 1.0
+_OBEY_S = 5.0
 _NO_METADATA: Mapping[str, TypedData] = {}
 
 
@@ -60,8 +63,15 @@ class Executor:
 
     outputs: OutputSender | None = None
 
-    def __init__(self, *, timeout_s: float | None, levels: LogLevels) -> None:
-        self._timeout_s = timeout_s
+    def __init__(
+        self,
+        *,
+        timeout_s: float | None,
+        levels: LogLevels,
+        on_stuck: Callable[[Running], None],
+    ) -> None:
+        """`on_stuck` hears of a function that goes on after its time and cannot be ended."""
+        self._timeout_s, self.on_stuck = timeout_s, on_stuck
         self._limit_s = float("inf") if timeout_s is None else timeout_s
         self._levels = levels
         self._told_at: dict[str, int] = {}
@@ -147,14 +157,37 @@ class Executor:
             now = time.monotonic()
             for this in self._running.values():
                 if this.deadline < now and not this.cut_short:
-                    self._end(
-                        this, f"the time limit of {self._timeout_s:g} s (functionTimeout) passed"
-                    )
+                    self._time_out(this)
+
+    def _time_out(self, this: Running) -> None:
+        assert self._timeout_s is not None, "there is a limit"
+        name, limit = this.function.name, dotnet_text(timedelta(seconds=self._timeout_s))
+        host_log.error(
+            "Timeout value of %s exceeded by function 'Functions.%s' (Id: '%s'). "
+            "Initiating cancellation.",
+            limit,
+            name,
+            this.invocation_id,
+        )
+        self._end(
+            this,
+            f"FunctionTimeoutException: Timeout value of {limit} was exceeded by function: "
+            f"Functions.{name}",
+        )
+        if occupies_thread(this.function.function_id):
+            self.on_stuck(this)
+        else:
+            loop = asyncio.get_running_loop()
+            loop.call_later(_OBEY_S, self._see_that_it_ended, this)
+
+    def _see_that_it_ended(self, this: Running) -> None:
+        if this.invocation_id in self._running:
+            self.on_stuck(this)
 
     @staticmethod
     def _end(this: Running, why: str) -> None:
         # An async function ends here. A thread of a sync function goes on; nobody waits for it.
-        this.cut_short = f"TimeoutError: {why}"
+        this.cut_short = why
         this.task.cancel()
 
     async def finished(self, until: float, *, durable: bool) -> bool:
@@ -174,7 +207,7 @@ class Executor:
             names = sorted({this.function.name for this in self._running.values()})
             host_log.warning("ended while running: %s", ", ".join(names))
         for this in list(self._running.values()):
-            self._end(this, "the host shut down")
+            self._end(this, "OperationCanceledException: the host shut down")
         await self.finished(time.monotonic() + _LAST_WORD_S, durable=True)
         if self._watch is not None:
             self._watch.cancel()

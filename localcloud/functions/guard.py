@@ -98,6 +98,8 @@ class Guard:
 
 
 def _ending(code: int) -> str:
+    if code == RECYCLE:
+        return "was recycled"
     if code < 0:
         return f"was ended by {signal.Signals(-code).name}"
     return f"exited with code {code} (0x{code:X})"

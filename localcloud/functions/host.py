@@ -18,7 +18,7 @@ from localcloud.functions.admin import AdminApi
 from localcloud.functions.banner import describe
 from localcloud.functions.catalogue import HTTP, SERVICE_BUS, TIMER, Function, chosen, functions_of
 from localcloud.functions.connections import Connections
-from localcloud.functions.errors import StartRefused
+from localcloud.functions.errors import RECYCLE, StartRefused
 from localcloud.functions.execution import Executor
 from localcloud.functions.http import AsgiApp, HttpFront
 from localcloud.functions.inputs import Inputs
@@ -26,12 +26,14 @@ from localcloud.functions.keys import load_keys
 from localcloud.functions.logs import LogLevels, host_log
 from localcloud.functions.outputs import Outputs
 from localcloud.functions.routing import Router, routes_of
+from localcloud.functions.running import Running
 from localcloud.functions.server import Server
 from localcloud.functions.servicebus import Subscriptions
 from localcloud.functions.settings import HostOptions
 from localcloud.functions.timers import Timers
 
 _LAST_WORD_S = 2.0
+_FAREWELL_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +57,11 @@ class Host:
         self, setup: Setup, options: HostOptions, environ: Mapping[str, str], levels: LogLevels
     ) -> None:
         self._setup, self._options, self._environ = setup, options, environ
-        self._executor = Executor(timeout_s=options.function_timeout_s, levels=levels)
+        self.worn_out = asyncio.Event()
+        """Set when the process is to be replaced: a function's thread cannot be had back."""
+        self._executor = Executor(
+            timeout_s=options.function_timeout_s, levels=levels, on_stuck=self._wear_out
+        )
         self._servers: list[Server] = []
         self._backend: DurableBackend | None = None
         self._timers: Timers | None = None
@@ -121,6 +127,15 @@ class Host:
         listing = describe(functions, routes, urls, keys if setup.require_keys else None)
         host_log.info("%s", listing, extra={"plain": True})
 
+    def _wear_out(self, stuck: Running) -> None:
+        if not self.worn_out.is_set():
+            host_log.warning(
+                "A function timeout has occurred. Restarting the process that executes "
+                "invocation '%s'.",
+                stuck.invocation_id,
+            )
+        self.worn_out.set()
+
     async def _start_durable(
         self, functions: list[Function], inputs: Inputs, *, origin: str, rpc_origin: str, key: str
     ) -> AsgiApp | None:
@@ -169,17 +184,26 @@ class Host:
             await self._backend.drain(max(until - time.monotonic(), 0.0))
         await self._executor.finished(until, durable=True)
         await self._executor.end_all()
-        await public.closed(_LAST_WORD_S)
+        try:
+            async with asyncio.timeout(_FAREWELL_S):
+                await self._hang_up()
+        except TimeoutError:
+            host_log.warning("a function does not heed its end; the process ends all the same")
+        host_log.info("drained")
+
+    async def _hang_up(self) -> None:
+        assert self._timers is not None, "the host was started"
+        assert self._subscriptions is not None, "the host was started"
+        assert self._outputs is not None, "the host was started"
+        await self._servers[-1].closed(_LAST_WORD_S)
         await self._timers.ended()
         await self._subscriptions.close()
-        assert self._outputs is not None, "the host was started"
         await self._outputs.close()
         await self._connections.close()
         await durable.close_clients()
         for server in self._servers[:-1]:
             server.stop_accepting()
             await server.closed(_LAST_WORD_S)
-        host_log.info("drained")
 
 
 def _origin(listener: socket.socket) -> str:
@@ -190,7 +214,7 @@ def _origin(listener: socket.socket) -> str:
 async def run(host: Host) -> int:
     """Wait for SIGTERM or SIGINT, then drain; a second one ends the process at once.
 
-    The exit code of the process.
+    The exit code of the process: RECYCLE when it ends because it is worn out.
     """
     loop = asyncio.get_running_loop()
     asked = asyncio.Event()
@@ -202,6 +226,9 @@ async def run(host: Host) -> int:
 
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, ask)
-    await asked.wait()
+    ends = [loop.create_task(event.wait()) for event in (asked, host.worn_out)]
+    await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+    for end in ends:
+        end.cancel()
     await host.drain()
-    return 0
+    return 0 if asked.is_set() else RECYCLE

@@ -43,22 +43,23 @@ def serve(order: Order, *, announce: Callable[[], None], ended: str) -> int:
     announcing, sys.stdout = sys.stdout, sys.stderr
     os.chdir(order.script_root)
     port, durable_port = _port(order.listener), _port(order.durable_listener)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        try:
-            host = _host(order)
-            if ended:
-                logs.host_log.error("The app's process %s: this is a new one", ended)
-            runner.run(_start(host))
-            if not ended:
-                with contextlib.redirect_stdout(announcing):
-                    ready(port=port, durable_port=durable_port)
-            announce()
-            code = runner.run(run(host))
-        except StartRefused as refusal:
-            if isinstance(refusal, StoreMissing) and order.store_at_hand:
-                return NEEDS_STORE
-            click.ClickException(str(refusal)).show()
-            return 1
+    # It is not closed: a function that does not heed its cancellation would keep it from ending.
+    runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
+    try:
+        host = _host(order)
+        if ended:
+            logs.host_log.error("The app's process %s: this is a new one", ended)
+        runner.run(_start(host))
+        if not ended:
+            with contextlib.redirect_stdout(announcing):
+                ready(port=port, durable_port=durable_port)
+        announce()
+        code = runner.run(run(host))
+    except StartRefused as refusal:
+        if isinstance(refusal, StoreMissing) and order.store_at_hand:
+            return NEEDS_STORE
+        click.ClickException(str(refusal)).show()
+        return 1
     sys.stderr.flush()
     return code
 

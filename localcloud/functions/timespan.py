@@ -1,4 +1,4 @@
-"""Reads .NET TimeSpan texts, as `host.json` and timer schedules hold them."""
+"""Reads and writes .NET TimeSpan texts, as `host.json` and timer schedules hold them."""
 
 import re
 from datetime import timedelta
@@ -31,3 +31,12 @@ def parse_timespan(text: str) -> timedelta | None:
         days=days, hours=first, minutes=second, seconds=third, microseconds=microseconds
     )
     return -span if match["sign"] else span
+
+
+def dotnet_text(span: timedelta) -> str:
+    """`span`, which is not negative, as .NET writes it: `[d.]hh:mm:ss[.fffffff]`."""
+    days = f"{span.days}." if span.days else ""
+    minutes, seconds = divmod(span.seconds, 60)
+    hours, minutes = divmod(minutes, 60)
+    fraction = f".{span.microseconds:06d}0" if span.microseconds else ""
+    return f"{days}{hours:02d}:{minutes:02d}:{seconds:02d}{fraction}"

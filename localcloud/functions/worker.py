@@ -103,6 +103,7 @@ def invocation_in_thread() -> str | None:
     return running
 
 
-def stop() -> None:
-    """Release the thread pool; waits for the threads."""
-    library.stop_threadpool_executor()
+def occupies_thread(function_id: str) -> bool:
+    """Whether the function is a plain one, which runs in the pool and cannot be cancelled there."""
+    found = library.handle_event._functions.get_function(function_id)  # noqa: SLF001 - no other way
+    return found is not None and not found.is_async

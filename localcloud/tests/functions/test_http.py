@@ -110,17 +110,6 @@ def test_a_function_that_answers_nothing_is_a_500(web: RunningHost) -> None:
     assert web.http.get("/api/nothing").status_code == 500
 
 
-def test_the_time_limit_is_a_500(web: RunningHost, tmp_path: Path) -> None:
-    answer = web.http.get("/api/sleep/60", params={"evidence": str(tmp_path)})
-
-    assert (answer.status_code, answer.content) == (500, b"")
-    eventually(lambda: "the time limit of 1 s (functionTimeout) passed" in web.log)
-
-
-def test_the_time_limit_answers_for_a_blocked_thread_too(web: RunningHost) -> None:
-    assert web.http.get("/api/block/2").status_code == 500
-
-
 def test_a_client_that_leaves_does_not_stop_the_function(web: RunningHost, tmp_path: Path) -> None:
     connection = http.client.HTTPConnection("127.0.0.1", web.port)
     connection.request("GET", f"/api/sleep/0.3?evidence={tmp_path}")

@@ -2,8 +2,10 @@
 # ruff: noqa: ARG001 - a trigger's parameter is there whether the function wants it or not
 
 import asyncio
+import contextlib
 import json
 import logging
+import os
 import threading
 import time
 from pathlib import Path
@@ -109,6 +111,20 @@ def block(req: func.HttpRequest) -> func.HttpResponse:
     """Block a thread."""
     time.sleep(float(req.route_params["seconds"]))
     return func.HttpResponse("blocked")
+
+
+@app.route(route="obstinate")
+async def obstinate(req: func.HttpRequest) -> func.HttpResponse:
+    """Go on whatever comes."""
+    while True:
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(60)
+
+
+@app.route(route="pid")
+async def pid(req: func.HttpRequest) -> func.HttpResponse:
+    """Tell which process this is."""
+    return func.HttpResponse(str(os.getpid()))
 
 
 @app.route(route="function", auth_level=func.AuthLevel.FUNCTION)
