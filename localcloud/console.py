@@ -3,7 +3,6 @@
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import httpx
@@ -11,6 +10,7 @@ from rich.console import Console
 from rich.status import Status
 from rich.table import Table
 
+from localcloud.inspection import PartStatus
 from localcloud.state import CloudRecord
 from localcloud.storage import azurite
 
@@ -113,21 +113,6 @@ def _people(identity: str) -> list[dict[str, Any]]:
     except (httpx.HTTPError, ValueError, KeyError):
         return []  # the addresses alone are still worth printing
     return people
-
-
-@dataclass(frozen=True)
-class PartStatus:
-    """One line of `status`. `health` is ok, or why not."""
-
-    name: str
-    state: str
-    health: str
-    pid: int | None
-    ports: Sequence[int]
-    uptime_s: float | None
-    memory_mib: float | None
-    restarts: int
-    note: str
 
 
 def print_status(out: Console, rows: Sequence[PartStatus]) -> None:

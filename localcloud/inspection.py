@@ -2,17 +2,32 @@
 
 import contextlib
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 
-from localcloud.console import PartStatus
 from localcloud.parts import Part, Site, Step
 from localcloud.state import CloudRecord, PartRecord, StateFolder
 
 _MIB = 1024 * 1024
+
+
+@dataclass(frozen=True)
+class PartStatus:
+    """One line of `status`. `health` is ok, or why not."""
+
+    name: str
+    state: str
+    health: str
+    pid: int | None
+    ports: Sequence[int]
+    uptime_s: float | None
+    memory_mib: float | None
+    restarts: int
+    note: str
 
 
 def look(

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from localcloud import catalogue, environment, migrate, postgres, probes, valkey
+from localcloud import environment, migrate, postgres, probes, valkey
 from localcloud.ports import HOST
 from localcloud.state import Secrets, StateFolder
 from localcloud.storage import azurite
@@ -214,12 +214,30 @@ FUNCTIONS = Part(
     stop_s=30.0,  # activities in flight finish first
 )
 
-CATALOGUE = Task(
-    name="catalogue",
-    after=("functions",),
-    run=lambda site: catalogue.load_when_empty(
+
+def _load_catalogue(site: Site) -> str:
+    # Its HTTP client is large, and whoever only looks at parts does without.
+    from localcloud import catalogue  # noqa: PLC0415
+
+    return catalogue.load_when_empty(
         environment.url(site.ports, "functions"), environment.url(site.ports, "identity")
+    )
+
+
+CATALOGUE = Task(name="catalogue", after=("functions",), run=_load_catalogue)
+
+DASHBOARD = Part(
+    name="dashboard",
+    ports=("dashboard",),
+    after=("functions",),
+    command=lambda site: Command(
+        [
+            *(sys.executable, "-m", "localcloud.dashboard", "--host", HOST),
+            *("--port", str(site.ports["dashboard"]), "--state", str(site.state.path)),
+        ],
+        settings=environment.host_settings(site.ports, site.secrets),
     ),
+    probe=_http("dashboard"),
 )
 
 ALL: tuple[Step, ...] = (
@@ -235,5 +253,6 @@ ALL: tuple[Step, ...] = (
     MIGRATIONS,
     FUNCTIONS,
     CATALOGUE,
+    DASHBOARD,
 )
 """The local cloud, in the order in which it starts; it stops in the reverse order."""

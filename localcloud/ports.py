@@ -25,6 +25,7 @@ DEFAULTS: Mapping[str, int] = {
     "shipping": 7092,
     "functions": 7071,
     "durable": 17071,
+    "dashboard": 8090,
 }
 """The documented ports; `durable` is the Functions host's second one."""
 

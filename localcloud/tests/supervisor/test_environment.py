@@ -1,4 +1,5 @@
 import json
+import re
 from dataclasses import fields
 
 from localcloud import environment, ports
@@ -19,8 +20,7 @@ def test_every_address_follows_its_port() -> None:
     secrets = Secrets.fresh()
     usual = environment.application_settings(ports.assign(ports.DEFAULTS), secrets)
     moved = environment.application_settings(ports.assign(ports.DEFAULTS, 6000), secrets)
+    address = re.compile(rf"127\.0\.0\.1:({'|'.join(map(str, ports.DEFAULTS.values()))})\b")
     for name, value in usual.items():
-        expected = value
-        for port in ports.DEFAULTS.values():
-            expected = expected.replace(f"127.0.0.1:{port}", f"127.0.0.1:{port + 1000}")
+        expected = address.sub(lambda found: f"127.0.0.1:{int(found[1]) + 1000}", value)
         assert moved[name] == expected

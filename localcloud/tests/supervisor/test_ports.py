@@ -19,6 +19,7 @@ def test_without_a_base_every_part_has_its_documented_port() -> None:
         "shipping": 7092,
         "functions": 7071,
         "durable": 17071,
+        "dashboard": 8090,
     }
 
 

@@ -1,0 +1,152 @@
+"""The HTTP face: three pages, their changing parts, and the two files that they need."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from localcloud.dashboard.guard import Guard
+from localcloud.dashboard.hub import TaskHub, Unreadable
+from localcloud.dashboard.instance import read_instance
+from localcloud.dashboard.instance_page import View, instance_body, instance_content
+from localcloud.dashboard.list_page import PAGE, list_body, list_content
+from localcloud.dashboard.listing import Listing, read_counts, read_failing, read_page
+from localcloud.dashboard.markup import Child, el
+from localcloud.dashboard.overview_page import Orchestrations, overview_body, overview_content
+from localcloud.dashboard.page import document, problem
+from localcloud.dashboard.wanted import LIST_PATH, Wanted
+from localcloud.inspection import PartStatus
+
+log = logging.getLogger(__name__)
+
+type Look = Callable[[], tuple[str, Sequence[PartStatus]]]
+"""Looks at the cloud: the word for its state, and its parts as they are now. May take a while."""
+
+STATIC: Final = Path(__file__).with_name("static")
+FRAGMENT: Final = "fragment"
+"""Query parameter: only the part of the page that changes is wanted."""
+
+
+class Dashboard:
+    """The handlers."""
+
+    def __init__(self, hub: TaskHub, look: Look) -> None:
+        self._hub, self._look = hub, look
+
+    async def overview(self, request: Request) -> Response:
+        """What runs where; it answers whatever does not run."""
+        (phase, parts), found = await asyncio.gather(
+            asyncio.to_thread(self._look), self._orchestrations()
+        )
+        if FRAGMENT in request.query_params:
+            return HTMLResponse(overview_content(phase, parts, found))
+        return _page("Overview", overview_body(phase, parts, found), room="Overview")
+
+    async def _orchestrations(self) -> Orchestrations | Unreadable:
+        try:
+            return Orchestrations(
+                await read_counts(self._hub, Wanted()), await read_failing(self._hub)
+            )
+        except Unreadable as why:
+            return why
+
+    async def instances(self, request: Request) -> Response:
+        """The list; 503 with the form in place when the hub cannot be read."""
+        wanted = Wanted.read(request.query_params)
+        listing = await self._listing(wanted)
+        status = 400 if wanted.problems else 200
+        if isinstance(listing, Unreadable):
+            status = 503
+        if FRAGMENT in request.query_params:
+            return HTMLResponse(list_content(wanted, listing), status)
+        return _page("Orchestrations", list_body(wanted, listing), status, room="Orchestrations")
+
+    async def _listing(self, wanted: Wanted) -> Listing | Unreadable:
+        try:
+            return await read_page(self._hub, wanted, limit=PAGE)
+        except Unreadable as why:
+            return why
+
+    async def instance(self, request: Request) -> Response:
+        """One instance; 404 when there is none."""
+        instance_id = request.path_params["instance_id"]
+        instance = await read_instance(self._hub, instance_id)
+        if instance is None:
+            raise HTTPException(404, f"There is no orchestration instance “{instance_id}”.")
+        view = View.read(request.query_params)
+        if FRAGMENT in request.query_params:
+            return HTMLResponse(instance_content(instance, view))
+        title = f"{instance.name} {instance_id}"
+        return _page(title, instance_body(instance, view), room="Orchestrations")
+
+
+def _page(title: str, body: Sequence[Child], status: int = 200, *, room: str = "") -> Response:
+    return HTMLResponse(document(title, *body, room=room), status)
+
+
+async def _health(_request: Request) -> Response:
+    return JSONResponse({"status": "ok"})
+
+
+async def _static(request: Request) -> Response:
+    name = request.path_params["name"]
+    if name not in {"dashboard.css", "dashboard.js", "icon.svg"}:
+        raise HTTPException(404)
+    return FileResponse(STATIC / name)
+
+
+async def _unreadable(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, Unreadable)
+    body = problem(str(error), error.advice)
+    return _page("Not available", [el("h1", "Not available now"), body], 503)
+
+
+async def _http_error(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    missing = error.status_code == 404  # noqa: PLR2004 - HTTP's own number
+    why = error.detail if error.detail not in {"Not Found", ""} else "There is no such page."
+    advice = el(
+        "p",
+        "It may have been purged. ",
+        el("a", "Show all orchestrations", href=LIST_PATH),
+    )
+    heading = "Not found" if missing else error.detail
+    body = [el("h1", heading), el("p", why), advice if missing else None]
+    return HTMLResponse(
+        document(heading, *body), error.status_code, headers=dict(error.headers or {})
+    )
+
+
+async def _broken(_request: Request, _error: Exception) -> Response:
+    why = "The dashboard could not make this page."
+    advice = "`python -m localcloud logs dashboard` has the reason."
+    return _page("Error", [el("h1", "Something is broken"), problem(why, advice)], 500)
+
+
+def create_app(hub: TaskHub, look: Look) -> ASGIApp:
+    """The application. It connects to nothing before it is asked for a page."""
+    dashboard = Dashboard(hub, look)
+    return Guard(
+        Starlette(
+            routes=[
+                Route("/", dashboard.overview),
+                Route("/health", _health),
+                Route("/static/{name}", _static),
+                Route(LIST_PATH, dashboard.instances),
+                Route(f"{LIST_PATH}/{{instance_id:path}}", dashboard.instance),
+            ],
+            exception_handlers={
+                Unreadable: _unreadable,
+                HTTPException: _http_error,
+                Exception: _broken,
+            },
+        )
+    )

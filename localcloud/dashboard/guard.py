@@ -1,0 +1,58 @@
+"""Refuses whoever is not on this machine, and tells browsers how little a page may do."""
+
+import re
+from typing import Final
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+_LOOPBACK: Final = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:\d{1,5})?", re.IGNORECASE)
+
+HEADERS: Final = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+        "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+"""On every answer, errors too."""
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a Host header names this machine by a name that no DNS server can give away."""
+    return _LOOPBACK.fullmatch(host) is not None
+
+
+class Guard:
+    """Stands before the application.
+
+    Without the check of the Host header, a page from anywhere could read the dashboard: its own
+    name may resolve to 127.0.0.1 (DNS rebinding), and then it is of the same origin.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def sealed(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update(HEADERS)
+            await send(message)
+
+        hosts = Headers(scope=scope).getlist("host")
+        if len(hosts) == 1 and is_loopback(hosts[0]):
+            await self._app(scope, receive, sealed)
+            return
+        refusal = PlainTextResponse(
+            "The dashboard answers only to localhost, 127.0.0.1 and [::1].\n", status_code=403
+        )
+        await refusal(scope, receive, sealed)

@@ -1,0 +1,137 @@
+"""The first page: what runs where, how the orchestrations stand, what needs a person."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from localcloud.dashboard.hub import Unreadable
+from localcloud.dashboard.list_page import tally
+from localcloud.dashboard.listing import Count, Failing
+from localcloud.dashboard.markup import Child, Html, el
+from localcloud.dashboard.page import badge, cell, instance_link, live, problem, said, table
+from localcloud.dashboard.values import lasting
+from localcloud.dashboard.wanted import QUARANTINED, Wanted
+from localcloud.inspection import PartStatus
+
+_REFRESH_MS: Final = 5000
+_PARTS: Final = ("Part", "Health", "Port", "Pid", "Uptime", "Memory")
+_FAILING: Final = ("What", "Name", "Instance", "Attempts", "State")
+
+
+@dataclass(frozen=True, slots=True)
+class Orchestrations:
+    """How they stand."""
+
+    counts: Sequence[Count]
+    failing: Sequence[Failing]
+
+
+def overview_body(
+    phase: str, parts: Sequence[PartStatus], orchestrations: Orchestrations | Unreadable
+) -> list[Child]:
+    """The whole page. `phase` is the cloud's own word for its state."""
+    return [
+        el("h1", "Overview"),
+        overview_content(phase, parts, orchestrations),
+        said(""),
+    ]
+
+
+def overview_content(
+    phase: str, parts: Sequence[PartStatus], orchestrations: Orchestrations | Unreadable
+) -> Html:
+    """All of it but the frame."""
+    ill = [part.name for part in parts if part.health != "ok"]
+    say = f"{', '.join(ill)} not healthy." if ill else f"All {len(parts)} parts are healthy."
+    return live(
+        _orchestrations(orchestrations),
+        _parts(phase, parts, say),
+        every_ms=_REFRESH_MS,
+        say=say if parts else phase,
+    )
+
+
+def _orchestrations(found: Orchestrations | Unreadable) -> Html:
+    heading = el("h2", "Orchestrations")
+    if isinstance(found, Unreadable):
+        return el("section", heading, problem(str(found), found.advice), id="numbers")
+    counts = tally(found.counts)
+    numbers = [
+        el(
+            "a",
+            el("b", counts[choice]),
+            el("span", choice),
+            href=Wanted(status=choice).url,
+            class_=f"number {choice if counts[choice] else 'zero'}",
+        )
+        for choice in ("open", "failed", QUARANTINED, "completed")
+    ]
+    return el(
+        "section", heading, el("div", numbers, class_="numbers"), _failing(found), id="numbers"
+    )
+
+
+def _failing(found: Orchestrations) -> Child:
+    if not found.failing:
+        return None
+    rows = [
+        el(
+            "tr",
+            cell("What", failing.sort),
+            cell("Name", failing.name),
+            cell("Instance", _instance(failing.instance_id)),
+            cell("Attempts", failing.attempts, class_="count"),
+            cell("State", badge("Quarantined") if failing.given_up else "tried again"),
+        )
+        for failing in found.failing
+    ]
+    return table("What fails again and again, the worst first", _FAILING, rows, class_="failing")
+
+
+def _instance(instance_id: str) -> Html:
+    entity = instance_id.startswith("@")
+    return el("code", instance_id) if entity else instance_link(instance_id)
+
+
+def _parts(phase: str, parts: Sequence[PartStatus], say: str) -> Html:
+    heading = el("h2", "Parts")
+    if not parts:
+        advice = "`python -m localcloud up` starts everything."
+        return el("section", heading, problem("No local cloud runs here.", advice), id="parts")
+    memory = sum(part.memory_mib or 0 for part in parts)
+    summary = f"The cloud is {phase}. {say} Together they take {memory:.0f} MiB."
+    rows = [_part(part) for part in parts]
+    notes = [el("li", f"{part.name}: {part.note}") for part in parts if part.note]
+    return el(
+        "section",
+        heading,
+        el("p", summary),
+        table("Parts in the order of their start", _PARTS, rows, class_="parts"),
+        el("ul", notes, class_="note") if notes else None,
+        id="parts",
+    )
+
+
+def _part(part: PartStatus) -> Html:
+    restarts = el("small", f"restarted {part.restarts}×") if part.restarts else None
+    return el(
+        "tr",
+        cell("Part", el("b", part.name), restarts),
+        cell("Health", _health(part)),
+        cell("Port", ", ".join(map(str, part.ports)), class_="count"),
+        cell("Pid", part.pid if part.pid is not None else "–", class_="count"),
+        cell("Uptime", "–" if part.uptime_s is None else lasting(part.uptime_s), class_="count"),
+        cell(
+            "Memory",
+            "–" if part.memory_mib is None else f"{part.memory_mib:.0f} MiB",
+            class_="count",
+        ),
+    )
+
+
+def _health(part: PartStatus) -> Html:
+    if part.health == "ok":
+        return el("span", el("span", "✓", aria_hidden="true"), " ok", class_="badge completed")
+    mark = el("span", "✕", aria_hidden="true")
+    state = "" if part.state == "running" else f"{part.state}: "
+    return el("span", mark, f" {state}{part.health}", class_="badge failed")
