@@ -1,7 +1,8 @@
 """Hands Service Bus messages to a function, one at a time or as a batch."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from azure.servicebus import ServiceBusReceivedMessage
 
@@ -16,7 +17,7 @@ from localcloud.functions.messages import (
     properties_of,
     value_of,
 )
-from localcloud.functions.protos import Collection, TypedData
+from localcloud.functions.protos import Collection, TraceContext, TypedData
 from localcloud.functions.tracing import trace_context
 
 
@@ -34,7 +35,7 @@ class Delivery:
         return await self._executor.execute(
             self.function,
             self._inputs.of(self.function, value_of(message, self._data_type)),
-            trace=trace_context(properties.get("traceparent") or properties.get("Diagnostic-Id")),
+            trace=_trace_of(properties),
             metadata=metadata_of(message, properties),
             reason=f"message {message.message_id} of {self.entity}",
         )
@@ -67,6 +68,13 @@ class Delivery:
             metadata=metadata,
             reason="run by hand",
         )
+
+
+def _trace_of(properties: Mapping[str, Any]) -> TraceContext:
+    """The sender's trace: as Azure's SDKs write it, `traceparent` first, then the older name."""
+    if "traceparent" in properties:
+        return trace_context(str(properties["traceparent"]), str(properties.get("tracestate", "")))
+    return trace_context(str(properties.get("Diagnostic-Id", "")))
 
 
 def takes_many(function: Function) -> bool:

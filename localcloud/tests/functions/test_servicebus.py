@@ -115,6 +115,27 @@ def test_a_message_arrives_with_its_metadata_and_is_completed(bus: Bus) -> None:
     eventually(lambda: bus.left("work") == 0)
 
 
+@pytest.mark.conforms(
+    "OpenTelemetry context",
+    "a message carries its sender's trace in `traceparent`, else in `Diagnostic-Id`",
+    source="net-sdk:sdk/core/Azure.Core/src/Shared/MessagingClientDiagnostics.cs",
+)
+def test_the_senders_trace_goes_on(bus: Bus) -> None:
+    """`tracestate` belongs to `traceparent` alone."""
+    old, new = "00-" + "a" * 32 + "-b7ad6b7169203331-01", "00-" + "c" * 32 + "-b7ad6b7169203331-01"
+    for tag, properties in {
+        "newer": {"Diagnostic-Id": old, "traceparent": new, "tracestate": "shop=1"},
+        "older": {"Diagnostic-Id": old, "tracestate": "shop=1"},
+    }.items():
+        order = {"do": "nothing", "tag": tag}
+        bus.send("work", order, message_id=tag, application_properties=properties)
+        eventually(partial(_is_done, bus, tag))
+
+    (newer,), (older,) = bus.deliveries("newer"), bus.deliveries("older")
+    assert (newer["traceparent"][:35], newer["tracestate"]) == (new[:35], "shop=1")
+    assert (older["traceparent"][:35], older["tracestate"]) == (old[:35], "")
+
+
 def test_a_failing_message_comes_again_and_ends_in_the_dead_letter_queue(bus: Bus) -> None:
     bus.send("work", {"do": "fail"}, message_id="m-fail")
 

@@ -42,6 +42,7 @@ async def work(message: func.ServiceBusMessage, context: func.Context) -> None:
         subject=message.subject,
         enqueued=message.enqueued_time_utc,
         traceparent=context.trace_context.trace_parent,
+        tracestate=context.trace_context.trace_state,
     )
     if order["do"] == "fail":
         raise ValueError("told to fail")

@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import azure.functions as func
+from opentelemetry import trace
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
 
@@ -29,6 +30,8 @@ async def echo(req: func.HttpRequest, context: func.Context) -> func.HttpRespons
                 "body": req.get_body().hex(),
                 "function": context.function_name,
                 "traceparent": context.trace_context.trace_parent,
+                "tracestate": context.trace_context.trace_state,
+                "span": f"{trace.get_current_span().get_span_context().trace_id:032x}",
                 "retry": context.retry_context.retry_count,
             }
         ),
