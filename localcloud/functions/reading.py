@@ -75,6 +75,18 @@ class Reader:
             raise self._refuse(keys, "true or false")
         return str(value).lower() == "true"
 
+    def span(self, *keys: str, default: float) -> float:
+        """Seconds; a TimeSpan of zero is one too. A number is milliseconds, as in version 1."""
+        value = self._at(keys)
+        if value is None:
+            return default
+        if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+            return value / 1000
+        span = parse_timespan(value) if isinstance(value, str) else None
+        if span is None or span.total_seconds() < 0:
+            raise self._refuse(keys, 'a TimeSpan such as "00:00:30"')
+        return span.total_seconds()
+
     def timeout(self, *keys: str, default: float) -> float | None:
         value = self._at(keys)
         if value is None:

@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from localcloud.functions import storage_options
 from localcloud.functions.errors import StartRefused
 from localcloud.functions.reading import Reader
 from localcloud.functions.retries import RetryPolicy
+from localcloud.functions.storage_options import BlobOptions, QueueOptions
 
 _REFERENCE = re.compile(r"%([^%]+)%")
 _OVERRIDE = "AzureFunctionsJobHost__"
@@ -31,6 +33,7 @@ _HEEDED = frozenset(
         "extensions.serviceBus.sessionIdleTimeout",
         "extensions.serviceBus.autoCompleteMessages",
         "extensions.serviceBus.maxAutoLockRenewalDuration",
+        *storage_options.HEEDED,
         "extensions.durableTask.hubName",
         "extensions.durableTask.maxConcurrentOrchestratorFunctions",
         "extensions.durableTask.maxConcurrentActivityFunctions",
@@ -70,6 +73,8 @@ class HostOptions:
     route_prefix: str = "api"
     function_timeout_s: float | None = 1800.0
     service_bus: ServiceBusOptions = field(default_factory=ServiceBusOptions)
+    queues: QueueOptions = field(default_factory=QueueOptions)
+    blobs: BlobOptions = field(default_factory=BlobOptions)
     durable: DurableOptions = field(default_factory=DurableOptions)
     log_levels: Mapping[str, str] = field(default_factory=lambda: {"default": "Information"})
     retry: RetryPolicy | None = None
@@ -124,6 +129,8 @@ def load_host_options(script_root: Path, environ: Mapping[str, str]) -> HostOpti
         route_prefix=read.text("extensions", "http", "routePrefix", default="api").strip("/"),
         function_timeout_s=read.timeout("functionTimeout", default=1800.0),
         service_bus=_service_bus(read),
+        queues=storage_options.queue_options(read),
+        blobs=storage_options.blob_options(read),
         durable=DurableOptions(
             hub_name=read.text("extensions", "durableTask", "hubName", default="TestHubName"),
             max_orchestrations=read.count(
