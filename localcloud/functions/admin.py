@@ -1,20 +1,22 @@
-"""The part of Azure's `/admin` API that people and tests use: status, functions, manual runs."""
+"""The part of Azure's `/admin` API that people and tools use: status, functions, keys, runs."""
 
 import asyncio
+import hashlib
 import json
+import platform
 import time
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
-from localcloud.functions.catalogue import HTTP, SERVICE_BUS, TIMER, Function
-from localcloud.functions.deliveries import Delivery
-from localcloud.functions.execution import Executor
+from localcloud.functions.catalogue import HTTP, Function
 from localcloud.functions.keys import Keys
 from localcloud.functions.responses import Headers
-from localcloud.functions.timers import Timers
 
 Answer = tuple[int, Headers, bytes]
+ByHand = Callable[[str], Coroutine[Any, Any, object]]
+"""Runs a function on a text, as if that had been its trigger."""
 
 _STARTED = time.monotonic()
 
@@ -26,28 +28,31 @@ class AdminApi:
         self,
         functions: Sequence[Function],
         *,
+        script_root: Path,
+        origin: str,
         urls: Mapping[str, str],
         keys: Keys,
         require_keys: bool,
-        timers: Timers,
-        deliveries: Mapping[str, Delivery],
-        executor: Executor,
+        by_hand: Mapping[str, ByHand],
     ) -> None:
+        """`urls` by the name of HTTP functions, `by_hand` by the lower-case name of the others."""
         self._functions = {function.name.lower(): function for function in functions}
-        self._urls, self._keys, self._require_keys = urls, keys, require_keys
-        self._timers, self._deliveries, self._executor = timers, deliveries, executor
+        self._script_root, self._origin, self._urls = script_root, origin, urls
+        self._keys, self._require_keys, self._by_hand = keys, require_keys, by_hand
         self._runs: set[asyncio.Task[object]] = set()
 
     async def answer(
         self, method: str, path: str, headers: Mapping[str, str], query: str, body: bytes
     ) -> Answer:
         """Answer one request; 401 without the master key, 404 for what is not offered."""
+        parts = path.strip("/").lower().split("/")[1:]
+        if parts == ["host", "ping"] and method in {"GET", "POST"}:
+            return 200, [], b""
         if self._require_keys:
             code = parse_qs(query).get("code", [""])[0]
             given = headers.get("x-functions-key") or code
             if not self._keys.opens("ADMIN", "", given):
                 return 401, [], b""
-        parts = path.strip("/").lower().split("/")[1:]
         match method, parts:
             case "GET", ["host", "status"]:
                 return _json(200, self._status())
@@ -57,41 +62,71 @@ class AdminApi:
                 return _json(200, self._described(self._functions[name]))
             case "POST", ["functions", name] if name in self._functions:
                 return self._run(self._functions[name], body)
+            case "GET", _ if (named := self._named_keys(parts)) is not None:
+                listed = [{"name": name, "value": value} for name, value in named.items()]
+                links = [{"rel": "self", "href": f"{self._origin}{path}"}]
+                return _json(200, {"keys": listed, "links": links})
         return 404, [], b""
 
     def _status(self) -> dict[str, Any]:
+        where = hashlib.blake2b(str(self._script_root).encode(), digest_size=4).hexdigest()
         return {
-            "id": "localcloud",
+            "id": f"{platform.node().lower()}-{where}",
             "state": "Running",
             "version": "4.0.0.0",
-            "versionDetails": "localcloud",
+            "versionDetails": "4.0.0+localcloud",
+            "platformVersion": "",
+            "instanceId": "",
+            "computerName": platform.node().upper(),
             "processUptime": int((time.monotonic() - _STARTED) * 1000),
-            "runningInvocations": self._executor.running,
+            "functionAppContentEditingState": "Unknown",
         }
 
     def _described(self, function: Function) -> dict[str, Any]:
+        url = self._urls.get(function.name)
         return {
             "name": function.name,
+            "script_root_path_href": None,
+            "script_href": None,
+            "config_href": None,
+            "test_data_href": None,
+            "href": f"{self._origin}/admin/functions/{function.name}",
+            "invoke_url_template": url.lower() if url else None,
+            "language": "python",
+            "config": {
+                "name": function.name,
+                "language": "python",
+                "scriptFile": "function_app.py",
+                "bindings": [dict(binding) for binding in function.bindings],
+            },
+            "files": None,
+            "test_data": None,
             "isDisabled": function.disabled,
-            "invoke_url_template": self._urls.get(function.name),
-            "config": {"bindings": [dict(function.fields)]},
+            "isDirect": False,
+            "isProxy": False,
         }
+
+    def _named_keys(self, parts: Sequence[str]) -> Mapping[str, str] | None:
+        match parts:
+            case ["functions", name, "keys"] if name in self._functions:
+                return self._keys.functions.get(self._functions[name].name, {})
+            case ["host", "keys" | "functionkeys"]:
+                return self._keys.host
+            case ["host", "systemkeys"]:
+                return self._keys.system
+        return None
 
     def _run(self, function: Function, body: bytes) -> Answer:
         """Start a run and answer at once; 400 for a trigger that cannot be run by hand."""
         try:
-            given = json.loads(body)["input"] if body.strip() else ""
-        except (ValueError, KeyError, TypeError):
-            return _json(400, {"Message": 'the body must be a JSON object with "input"'})
-        if function.trigger == TIMER:
-            run: Coroutine[Any, Any, object] = self._timers.by_name[function.name.lower()].fire()
-        elif function.trigger == SERVICE_BUS:
-            text = given if isinstance(given, str) else json.dumps(given)
-            run = self._deliveries[function.name.lower()].by_hand(text)
-        else:
+            given = json.loads(body).get("input", "")
+        except (ValueError, AttributeError):
+            return _json(400, {"Message": "the body must be a JSON object, at least {}"})
+        run = self._by_hand.get(function.name.lower())
+        if run is None:
             how = "call its URL" if function.trigger == HTTP else "start its orchestration"
             return _json(400, {"Message": f"{function.name} has no manual run: {how}"})
-        task = asyncio.create_task(run)
+        task = asyncio.create_task(run(given if isinstance(given, str) else json.dumps(given)))
         self._runs.add(task)
         task.add_done_callback(self._runs.discard)
         return 202, [], b""

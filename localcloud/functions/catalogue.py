@@ -42,6 +42,8 @@ class Function:
     disabled: bool
     retry: RetryPolicy | None = None
     outputs: tuple[Output, ...] = ()
+    bindings: tuple[Mapping[str, Any], ...] = ()
+    """All of them as the app states them, with references to settings as they are."""
 
     @property
     def is_durable(self) -> bool:
@@ -101,6 +103,7 @@ def _function(item: Indexed, environ: Mapping[str, str]) -> Function:
         disabled=disabled,
         retry=_retry_policy(item, kind),
         outputs=tuple(outputs),
+        bindings=item.bindings,
     )
 
 

@@ -79,7 +79,7 @@ class Host:
         origin, rpc_origin = _origin(setup.listener), _origin(setup.durable_listener)
         keys = load_keys(setup.state, [f.name for f in functions if f.trigger == HTTP])
         routes = routes_of([f for f in functions if f.trigger == HTTP], options.route_prefix)
-        client = durable.client_for(options, rpc_origin=rpc_origin, key=keys.system)
+        client = durable.client_for(options, rpc_origin=rpc_origin, key=keys.durable)
         inputs = Inputs(origin=origin, client=client)
         self._timers = Timers(
             [f for f in functions if f.trigger == TIMER],
@@ -98,7 +98,7 @@ class Host:
             inputs=inputs,
         )
         management = await self._start_durable(
-            functions, inputs, origin=origin, rpc_origin=rpc_origin, key=keys.system
+            functions, inputs, origin=origin, rpc_origin=rpc_origin, key=keys.durable
         )
         urls = {route.function.name: f"{origin}/{route.template}" for route in routes}
         front = HttpFront(
@@ -109,12 +109,16 @@ class Host:
             require_keys=setup.require_keys,
             admin=AdminApi(
                 functions,
+                script_root=setup.script_root,
+                origin=origin,
                 urls=urls,
                 keys=keys,
                 require_keys=setup.require_keys,
-                timers=self._timers,
-                deliveries=self._subscriptions.by_name,
-                executor=self._executor,
+                by_hand={
+                    name: what.by_hand
+                    for kind in (self._timers.by_name, self._subscriptions.by_name)
+                    for name, what in kind.items()
+                },
             ),
             durable=management,
         )

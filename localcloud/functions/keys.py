@@ -4,7 +4,7 @@ import base64
 import hmac
 import json
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,20 +17,25 @@ SYSTEM_KEY = "durabletask_extension"
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """The app's keys: one master key, host keys, keys per function, and the Durable system key."""
+    """The app's keys: one master key, and by name host keys, keys per function, system keys."""
 
     path: Path
     master: str
-    host: tuple[str, ...]
-    functions: dict[str, tuple[str, ...]]
-    system: str
+    host: Mapping[str, str]
+    functions: Mapping[str, Mapping[str, str]]
+    system: Mapping[str, str]
 
     def opens(self, level: str, function: str, given: str) -> bool:
         """Whether `given` suffices for `function` at auth level `level` (FUNCTION or ADMIN)."""
         accepted = [self.master]
         if level != "ADMIN":
-            accepted += [*self.host, *self.functions.get(function, ())]
+            accepted += [*self.host.values(), *self.functions.get(function, {}).values()]
         return _is_one_of(given, accepted)
+
+    @property
+    def durable(self) -> str:
+        """The system key of the Durable management API."""
+        return self.system[SYSTEM_KEY]
 
 
 def load_keys(state: Path, functions: Iterable[str]) -> Keys:
@@ -59,9 +64,9 @@ def load_keys(state: Path, functions: Iterable[str]) -> Keys:
     return Keys(
         path=path,
         master=document["master"],
-        host=tuple(document["host"].values()),
-        functions={name: tuple(named.values()) for name, named in document["functions"].items()},
-        system=document["system"][SYSTEM_KEY],
+        host=document["host"],
+        functions=document["functions"],
+        system=document["system"],
     )
 
 

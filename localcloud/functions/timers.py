@@ -122,6 +122,10 @@ class Timer:
                     break
             return outcome
 
+    async def by_hand(self, _text: str) -> Outcome:
+        """Run now; what is given is not heeded, because a timer takes nothing."""
+        return await self.fire()
+
     async def _attempt(self, inputs: list[ParameterBinding], attempt: RetryContext) -> Outcome:
         return await self._executor.execute(
             self.function,

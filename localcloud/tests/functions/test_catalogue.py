@@ -30,7 +30,16 @@ def test_functions_come_by_name_with_their_settings_resolved() -> None:
     )
 
     assert found == [
-        Function("A", "A", "httpTrigger", "req", HTTP, ("client",), disabled=False),
+        Function(
+            "A",
+            "A",
+            "httpTrigger",
+            "req",
+            HTTP,
+            ("client",),
+            disabled=False,
+            bindings=(HTTP, ANSWER, CLIENT),
+        ),
         Function(
             "b",
             "b",
@@ -39,6 +48,7 @@ def test_functions_come_by_name_with_their_settings_resolved() -> None:
             {**TIMER, "schedule": "00:01:00"},
             (),
             disabled=False,
+            bindings=(TIMER,),
         ),
     ]
 

@@ -142,19 +142,6 @@ def test_the_landing_page_and_health_answer(web: RunningHost) -> None:
     assert web.http.get("/health").status_code == 200
 
 
-def test_functions_can_be_listed_with_the_master_key(web: RunningHost) -> None:
-    assert web.http.get("/admin/functions").status_code == 401
-    headers = {"x-functions-key": web.keys["master"]}
-    listed = {f["name"]: f for f in web.http.get("/admin/functions", headers=headers).json()}
-
-    assert listed["items"]["invoke_url_template"] == (
-        f"http://127.0.0.1:{web.port}/api/items/{{id:int}}"
-    )
-    assert listed["switched_off"]["isDisabled"] is True
-    status = web.http.get("/admin/host/status", headers=headers).json()
-    assert status["state"] == "Running"
-
-
 def test_broken_http_is_refused_without_harm(web: RunningHost) -> None:
     connection = http.client.HTTPConnection("127.0.0.1", web.port)
     connection.putrequest("GET", "/api/text", skip_host=True)
