@@ -101,6 +101,8 @@ def _lane(lane: Lane, axis: Axis, ticks: Sequence[Tick], seen_at: datetime) -> H
         el("line", x1=f"{t.place}%", x2=f"{t.place}%", y1=0, y2=24, class_="grid") for t in ticks
     ]
     bars = [_bar(bar, axis, seen_at) for bar in lane.bars]
+    result = lane.bars[-1].result
+    said = "" if result is None else result.preview()
     mark = "✕ " if lane.end is End.FAILED else ""
     summary = el(
         "summary",
@@ -111,7 +113,12 @@ def _lane(lane: Lane, axis: Axis, ticks: Sequence[Tick], seen_at: datetime) -> H
             el("span", _tips(lane, seen_at), class_="tip", aria_hidden="true"),
             class_="track",
         ),
-        el("span", mark, outcome(lane, seen_at), class_=f"how {lane.end.name.lower()}"),
+        el(
+            "span",
+            el("span", mark, outcome(lane, seen_at), class_=lane.end.name.lower()),
+            el("code", said) if said else None,
+            class_="how",
+        ),
     )
     return el("details", summary, details(lane, seen_at), id=lane.key)
 

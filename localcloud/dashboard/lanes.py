@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from localcloud.dashboard.history import FAILURES, Event
 from localcloud.dashboard.instance import Instance
-from localcloud.dashboard.values import Payload
+from localcloud.dashboard.values import Payload, lasting
 from localcloud.dashboard.waits import read_waits
 from localcloud.durable.events import Kind
 
@@ -24,7 +24,7 @@ class Sort(StrEnum):
     EVENT = "external event"
     ENTITY = "entity call"
     SIGNAL = "entity signal"
-    SUSPENSION = "suspension"
+    SUSPENSION = "by hand"
 
 
 class End(StrEnum):
@@ -158,7 +158,9 @@ class _Weaver:
         if self._failures and event.fires_at == event.at:
             return  # the pause after a last failure, which is none
         bar = Bar(event.at, event.id, fires_at=event.fires_at)
-        lane = self._begin(Sort.TIMER, "timer", bar)
+        assert event.fires_at is not None
+        length = lasting((event.fires_at - event.at).total_seconds())
+        lane = self._begin(Sort.TIMER, length, bar)
         self._open[event.id] = lane, bar
         if self._failures:
             self._pauses[event.id] = _Pause(lane, list(self._failures))

@@ -3,7 +3,7 @@
 import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 
 from localcloud.dashboard.markup import Child, Html, el
 
@@ -13,7 +13,12 @@ FOLD_BYTES: Final = 2048
 CUT_CHARACTERS: Final = 65_536
 """Longer payloads are shown only so far."""
 
+_LINE: Final = 64
+_DEEPEST: Final = 40
+_PREVIEW_BYTES: Final = 80
+
 _SECOND_MS: Final = 1000
+_FINE_MS: Final = 10_000
 _MINUTE_S: Final = 60
 _HOUR_S: Final = 3600
 _DAY_S: Final = 86_400
@@ -42,8 +47,14 @@ class Payload:
         """Whether the end is missing."""
         return self.size > len(self.text.encode("utf-8", "replace"))
 
+    def preview(self) -> str:
+        """The whole in one line if it is short and says anything, else nothing."""
+        if self.size > _PREVIEW_BYTES or self.text in {"{}", "[]", "null", '""'}:
+            return ""
+        return " ".join(self.readable().split())
+
     def readable(self) -> str:
-        """Indented JSON; the text as it is when it is no JSON or not whole.
+        """JSON laid out in lines; the text as it is when it is no JSON or not whole.
 
         Clients of Durable Functions encode inputs twice, so an object or a list inside a JSON
         string is unpacked.
@@ -54,17 +65,35 @@ class Payload:
             value = json.loads(self.text)
             if isinstance(value, str):
                 value = _unpacked(value)
-            return json.dumps(value, indent=2, ensure_ascii=False)
+            return _laid_out(value, 0)
         except (ValueError, RecursionError):
             return self.text
 
 
-def _unpacked(text: str) -> object:
+def _unpacked(text: str) -> Any:
     try:
         inner = json.loads(text)
     except ValueError:
         return text
     return inner if isinstance(inner, dict | list) else text
+
+
+def _laid_out(value: Any, depth: int) -> str:
+    """JSON, with every container on one line that fits there."""
+    flat = json.dumps(value, ensure_ascii=False)
+    if not isinstance(value, dict | list) or len(flat) <= _LINE or depth == _DEEPEST:
+        return flat
+    pad = "  " * (depth + 1)
+    if isinstance(value, dict):
+        names = [f"{json.dumps(name, ensure_ascii=False)}: " for name in value]
+        parts = [
+            name + _laid_out(v, depth + 1) for name, v in zip(names, value.values(), strict=True)
+        ]
+        opening, closing = "{}"
+    else:
+        parts = [_laid_out(part, depth + 1) for part in value]
+        opening, closing = "[]"
+    return f"{opening}\n{pad}" + f",\n{pad}".join(parts) + f"\n{pad[2:]}{closing}"
 
 
 def iso(at: datetime) -> str:
@@ -81,13 +110,18 @@ def moment(at: datetime | None, *, absent: str = "–") -> Html:
 
 
 def lasting(seconds: float) -> str:
-    """A duration for people: `12 ms`, `1.24 s`, `2 min 05 s`, `3 h 02 min`, `2 d 03 h`."""
+    """A duration for people: `12 ms`, `1.24 s`, `12 s`, `2 min 05 s`, `3 h 02 min`, `2 d 03 h`.
+
+    What is negative counts as nothing.
+    """
     milliseconds = round(max(seconds, 0) * _SECOND_MS)
     if milliseconds < _SECOND_MS:
         return f"{milliseconds} ms"
-    if milliseconds < _MINUTE_S * _SECOND_MS:
+    if milliseconds < _FINE_MS:
         return f"{milliseconds / _SECOND_MS:.2f} s"
     whole = milliseconds // _SECOND_MS
+    if whole < _MINUTE_S:
+        return f"{whole} s"
     if whole < _HOUR_S:
         return f"{whole // _MINUTE_S} min {whole % _MINUTE_S:02d} s"
     if whole < _DAY_S:
