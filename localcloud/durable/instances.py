@@ -115,7 +115,7 @@ class Instances:
         _check_id(instance_id)
         execution_id = uuid.uuid4().hex
         version = storable(version)
-        room = self._turns.reserve(1)
+        room = self._turns.admit()
         turn = None
         try:
             started = await self._store.start_instance(

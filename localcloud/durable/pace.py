@@ -74,17 +74,32 @@ class Slots:
         since = self._wanted_since
         return since is None or time.monotonic() - since < _PATIENCE_S
 
-    async def take_all(self) -> int:
-        """Every free slot; waits until there is one. 0 once closed."""
+    @property
+    def free(self) -> int:
+        """How many nobody has."""
+        return self._free
+
+    async def one_free(self, within_s: float) -> None:
+        """Return when a slot is free, or after `within_s`."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(within_s):
+                await self._until_free()
+
+    async def take(self, most: int | None = None) -> int:
+        """Every free slot, at most `most`; waits until there is one. 0 once closed."""
         self._wanted_since = time.monotonic()
-        while not self._free and not self.closed:
-            self._freed.clear()
-            await self._freed.wait()
+        await self._until_free()
         self._wanted_since = None
         if self.closed:
             return 0
-        granted, self._free = self._free, 0
+        granted = self._free if most is None else min(self._free, most)
+        self._free -= granted
         return granted
+
+    async def _until_free(self) -> None:
+        while not self._free and not self.closed:
+            self._freed.clear()
+            await self._freed.wait()
 
     def close(self) -> None:
         """Grant nothing from now on."""

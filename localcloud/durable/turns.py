@@ -20,6 +20,9 @@ from localcloud.durable.work import Work, label
 
 _log = logging.getLogger(__name__)
 
+_PATIENCE_S = 0.05
+"""How long turns that wait in the database let those go on that have begun."""
+
 
 @dataclass(frozen=True, slots=True)
 class Thought:
@@ -54,6 +57,20 @@ class Turns(Work[Turn]):
         self._activities = activities
         self._entities = Entities(invoker, functions.entities, max_attempts)
         self._await_open = await_open
+
+    def admit(self) -> int:
+        """A slot for the first turn of a new instance, if its activities could run at once."""
+        return self.reserve(1) if self._activities.free else 0
+
+    async def _room(self) -> int:
+        """As many slots as there are for activities: what is begun is ended first.
+
+        A turn whose activities have no room only lengthens their queue, and what it leaves in
+        memory for the next turn is gone by then. But work is not kept waiting by activities that
+        take long.
+        """
+        await self._activities.one_free(_PATIENCE_S)
+        return await self._slots.take(self._activities.free or None)
 
     async def _take(self, limit: int) -> list[Turn]:
         return await self._store.take_due(limit)

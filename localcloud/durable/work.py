@@ -45,6 +45,15 @@ class Work[Leased: (Turn, LeasedTask)](ABC):
     async def _give_back(self, leased: Leased, *, delay_s: float, counts: bool) -> None:
         """Let somebody try it again."""
 
+    @property
+    def free(self) -> int:
+        """How many slots nobody has."""
+        return self._slots.free
+
+    async def one_free(self, within_s: float) -> None:
+        """Return when a slot is free, or after `within_s`."""
+        await self._slots.one_free(within_s)
+
     def reserve(self, wanted: int, *, continues: bool = False) -> int:
         """Slots for work that comes leased from elsewhere: pass them to `adopt` or `release`.
 
@@ -109,8 +118,12 @@ class Work[Leased: (Turn, LeasedTask)](ABC):
         """Look for work from now on."""
         self._looking = asyncio.create_task(self._look())
 
+    async def _room(self) -> int:
+        """Slots for what waits in the database, once there are some. 0 once closed."""
+        return await self._slots.take()
+
     async def _look(self) -> None:
-        while room := await self._slots.take_all():
+        while room := await self._room():
             found: list[Leased] = []
             try:
                 found = await self._take(room)
