@@ -16,6 +16,7 @@ from localcloud.durable.schema import WrongHub
 from localcloud.functions import durable, worker
 from localcloud.functions.admin import AdminApi
 from localcloud.functions.banner import describe
+from localcloud.functions.bounds import body_limit
 from localcloud.functions.catalogue import HTTP, SERVICE_BUS, TIMER, Function, chosen, functions_of
 from localcloud.functions.connections import Connections
 from localcloud.functions.errors import RECYCLE, StartRefused
@@ -121,6 +122,7 @@ class Host:
                 },
             ),
             durable=management,
+            body_limit=body_limit(self._environ),
         )
         self._servers.append(Server(front, setup.listener))
         for server in self._servers:

@@ -18,9 +18,6 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 AsgiApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-BODY_LIMIT = 104_857_600
-"""Azure's FUNCTIONS_REQUEST_BODY_SIZE_LIMIT."""
-
 _BODILESS = frozenset({204, 304})
 _NONE: Mapping[str, str] = {}
 _LANDING = (
@@ -57,10 +54,13 @@ class HttpFront:
         require_keys: bool,
         admin: Admin,
         durable: AsgiApp | None,
+        body_limit: int,
     ) -> None:
+        """`body_limit` is in bytes; a longer body is a 413."""
         self._router, self._executor, self._inputs = router, executor, inputs
         self._keys, self._require_keys = keys, require_keys
         self._admin, self._durable = admin, durable
+        self._body_limit = body_limit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = _path(scope)
@@ -86,7 +86,7 @@ class HttpFront:
     ) -> None:
         if path.startswith("/admin/"):
             query = scope["query_string"].decode("latin-1")
-            body = await _body(receive)
+            body = await _body(receive, self._body_limit)
             await _answer(
                 send, *await self._admin.answer(method, path, _headers(scope), query, body)
             )
@@ -120,7 +120,7 @@ class HttpFront:
             headers=headers,
             query=query,
             params=values,
-            body=TypedData(bytes=await _body(receive)),
+            body=TypedData(bytes=await _body(receive, self._body_limit)),
         )
         outcome = await self._executor.execute(
             function,
@@ -171,11 +171,13 @@ def _query(text: str) -> dict[str, str]:
     return query
 
 
-async def _body(receive: Receive) -> bytes:
-    """The whole body. BodyTooLarge beyond the limit, ClientGone when the client leaves."""
+async def _body(receive: Receive, limit: int) -> bytes:
+    """The whole body. BodyTooLarge beyond `limit` bytes, ClientGone when the client leaves."""
     message = await receive()
     if message["type"] == "http.request" and not message.get("more_body"):
         body: bytes = message.get("body", b"")
+        if len(body) > limit:
+            raise BodyTooLarge
         return body
     parts, size = [], 0
     while True:
@@ -183,7 +185,7 @@ async def _body(receive: Receive) -> bytes:
             raise ClientGone
         part = message.get("body", b"")
         size += len(part)
-        if size > BODY_LIMIT:
+        if size > limit:
             raise BodyTooLarge
         parts.append(part)
         if not message.get("more_body"):

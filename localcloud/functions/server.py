@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import uvicorn
 
+from localcloud.functions.bounds import BoundedProtocol
 from localcloud.functions.http import AsgiApp
 
 
@@ -24,6 +25,7 @@ class Server:
         self._server = _Uvicorn(
             uvicorn.Config(
                 app,
+                http=BoundedProtocol,
                 lifespan="off",
                 ws="none",
                 loop="none",
