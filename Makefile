@@ -3,7 +3,7 @@ SHELL := /bin/sh
 .DEFAULT_GOAL := help
 PYTHON := .venv/bin/python
 
-.PHONY: help setup run test check format demo bench docs lock package status down reset clean
+.PHONY: help setup run test chaos check format demo bench docs lock package status down reset clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
@@ -19,6 +19,9 @@ demo: setup ## Place three real orders and follow them: confirmed, card declined
 
 test: setup ## Run every test; the slowest ten are printed
 	@exec $(PYTHON) -m pytest -q -n 2 --dist loadfile $(ARGS)
+
+chaos: setup ## Kill every process at every step of every saga, then a storm; writes docs/crash-matrix.md
+	@exec $(PYTHON) -m tests.chaos $(ARGS)
 
 check: setup ## Format, lint, types, import contracts
 	$(PYTHON) -m ruff format --check .

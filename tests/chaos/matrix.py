@@ -7,7 +7,18 @@ from dataclasses import replace
 from functools import partial
 
 from tests.chaos.holds import ALL_ORDERS, Hold, locked
-from tests.chaos.scenes import GIVEN_BACK, MOMENTS, PARKED, WRITTEN, Moment, Scene, Step
+from tests.chaos.scenes import (
+    AFTER,
+    BEFORE,
+    GIVEN_BACK,
+    MOMENTS,
+    PARKED,
+    WRITTEN,
+    Moment,
+    Scene,
+    Step,
+)
+from tests.chaos.settings import PATIENT
 from tests.rig.invariants import assert_all_is_well
 from tests.rig.platform import TASK_SCHEDULED, Platform, eventually
 from tests.rig.postgres import connected
@@ -26,6 +37,21 @@ type Round = tuple[str, Moment]
 
 ROUNDS: tuple[Round, ...] = tuple((process, moment) for process in PROCESSES for moment in MOMENTS)
 
+BOUNDED: tuple[Round, ...] = (
+    *(("Functions host", moment) for moment in MOMENTS),
+    *(("PostgreSQL", moment) for moment in MOMENTS),
+    ("Service Bus broker", BEFORE),
+    ("Service Bus broker", WRITTEN),
+    ("partners", BEFORE),
+    ("partners", AFTER),
+    ("Valkey", AFTER),
+)
+"""The rounds that every run of the tests plays.
+
+All of the host's and the database's, which hold the state of a saga between them; the two of the
+broker and of the partners that differ most; one of Valkey's, which no step reads.
+"""
+
 TASK_COMPLETED = 5
 """The `EventType` of a step's answer in the Durable history."""
 
@@ -35,6 +61,7 @@ async def play(platform: Platform, process: str, moment: Moment, steps: Sequence
 
     AssertionError naming what went wrong, and for which step.
     """
+    await platform.configure(PATIENT)
     people = (platform.alice, platform.bruno, platform.chloe)
     scenes = [
         Scene(platform, people[turn % len(people)], step, moment) for turn, step in enumerate(steps)

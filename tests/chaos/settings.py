@@ -13,3 +13,12 @@ PATIENT = {
     "PG_POOL_MAX": "24",
     "AzureFunctionsJobHost__extensions__durableTask__maxConcurrentActivityFunctions": "48",
 }
+
+STORMY = PATIENT | {
+    # Several kills and faults may meet one step.
+    "SAGA_WAITS_S": "0.2,0.5,1,2,4,8,8,8,8,8",
+    # A partner that does not answer is asked again soon.
+    "PARTNER_TIMEOUT_S": "1.5",
+    # The customer answers late when nobody can be reached, and still in time.
+    "CONFIRMATION_WINDOW_S": "300",
+}

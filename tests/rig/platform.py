@@ -5,7 +5,7 @@ import contextlib
 import itertools
 import json
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -65,6 +65,14 @@ class Platform:
     async def start(self, part: str) -> None:
         """Start a part again, on its old port, and wait until it serves."""
         await asyncio.to_thread(self.cloud.start_part, part)
+
+    async def configure(self, settings: Mapping[str, str]) -> None:
+        """Let the application run with these settings, which costs a restart if they are new."""
+        if self.cloud.settings != settings:
+            self.cloud.settings.clear()
+            self.cloud.settings.update(settings)
+            await asyncio.to_thread(self.cloud.stop_part, "functions")
+            await self.start("functions")
 
     async def rows(self, query: str, *parameters: Any) -> list[dict[str, Any]]:
         """What a query finds in the platform's database."""
