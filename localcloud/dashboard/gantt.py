@@ -12,7 +12,7 @@ from localcloud.dashboard.attempts import details
 from localcloud.dashboard.axis import Axis, Tick
 from localcloud.dashboard.lanes import Bar, End, Lane, Sort
 from localcloud.dashboard.markup import Child, Html, el
-from localcloud.dashboard.values import iso, lasting
+from localcloud.dashboard.values import Payload, iso, lasting
 
 _MARKS: Final = {
     End.COMPLETED: "",
@@ -100,13 +100,12 @@ def _lane(lane: Lane, axis: Axis, ticks: Sequence[Tick], seen_at: datetime) -> H
     grid = [
         el("line", x1=f"{t.place}%", x2=f"{t.place}%", y1=0, y2=24, class_="grid") for t in ticks
     ]
-    bars = [_bar(bar, axis, seen_at) for bar in lane.bars]
-    result = lane.bars[-1].result
-    said = "" if result is None else result.preview()
+    bars = [_bar(bar, axis, seen_at, last=bar is lane.bars[-1]) for bar in lane.bars]
+    given, said = _preview(lane.bars[0].input), _preview(lane.bars[-1].result)
     mark = "✕ " if lane.end is End.FAILED else ""
     summary = el(
         "summary",
-        el("span", el("b", lane.name), " ", el("small", lane.sort.value), class_="what"),
+        el("span", el("b", lane.name), " ", el("small", lane.sort.value), given, class_="what"),
         el(
             "span",
             el("svg", grid, bars, class_="bars", aria_hidden="true"),
@@ -116,14 +115,19 @@ def _lane(lane: Lane, axis: Axis, ticks: Sequence[Tick], seen_at: datetime) -> H
         el(
             "span",
             el("span", mark, outcome(lane, seen_at), class_=lane.end.name.lower()),
-            el("code", said) if said else None,
+            said,
             class_="how",
         ),
     )
     return el("details", summary, details(lane, seen_at), id=lane.key)
 
 
-def _bar(bar: Bar, axis: Axis, seen_at: datetime) -> list[Child]:
+def _preview(payload: Payload | None) -> Child:
+    text = "" if payload is None else payload.preview()
+    return el("code", text) if text else None
+
+
+def _bar(bar: Bar, axis: Axis, seen_at: datetime, *, last: bool) -> list[Child]:
     start, begun = axis.place(bar.at), axis.place(bar.began_at or bar.at)
     end = axis.place(_drawn_until(bar, seen_at))
     shapes: list[Child] = []
@@ -142,8 +146,10 @@ def _bar(bar: Bar, axis: Axis, seen_at: datetime) -> list[Child]:
     if bar.paused_until is not None:
         until = axis.place(bar.paused_until)
         shapes.append(el("line", x1=f"{end}%", x2=f"{until}%", y1=12, y2=12, class_="gap"))
-    if mark := _MARKS[bar.end]:
-        shapes.append(el("text", mark, x=f"{end}%", y=16, dx=4, class_="mark"))
+    if last and (mark := _MARKS[bar.end]):
+        shapes.append(
+            el("text", mark, x=f"{end}%", y=16, dx=4, class_=f"mark {bar.end.name.lower()}")
+        )
     return shapes
 
 

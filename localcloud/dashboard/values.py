@@ -49,15 +49,16 @@ class Payload:
 
     def preview(self) -> str:
         """The whole in one line if it is short and says anything, else nothing."""
-        if self.size > _PREVIEW_BYTES or self.text in {"{}", "[]", "null", '""'}:
+        if self.size > _PREVIEW_BYTES:
             return ""
-        return " ".join(self.readable().split())
+        line = " ".join(self.readable().split())
+        return "" if line in {"{}", "[]", "null", '""'} else line
 
     def readable(self) -> str:
         """JSON laid out in lines; the text as it is when it is no JSON or not whole.
 
-        Clients of Durable Functions encode inputs twice, so an object or a list inside a JSON
-        string is unpacked.
+        Clients of Durable Functions encode inputs twice, so an object, a list or null inside a
+        JSON string is unpacked.
         """
         if self.cut:
             return self.text
@@ -75,7 +76,7 @@ def _unpacked(text: str) -> Any:
         inner = json.loads(text)
     except ValueError:
         return text
-    return inner if isinstance(inner, dict | list) else text
+    return inner if isinstance(inner, dict | list | None) else text
 
 
 def _laid_out(value: Any, depth: int) -> str:

@@ -64,16 +64,14 @@ class Page:
 
     def steps(self) -> list[str]:
         """Every lane's name and sort, in their order."""
-        return self.texts("//ol[@class='lanes']/li//summary/span[@class='what']")
+        names = self.texts("//ol[@class='lanes']/li//summary/span[@class='what']/b")
+        sorts = self.texts("//ol[@class='lanes']/li//summary/span[@class='what']/small")
+        return [f"{name} {sort}" for name, sort in zip(names, sorts, strict=True)]
 
     def lanes(self) -> dict[str, str]:
-        """Every lane's name and sort, and how it ended, in their order."""
-        return {
-            words(lane.xpath(".//summary/span[@class='what']")[0]): words(
-                lane.xpath(".//summary/span[@class='how']/span")[0]
-            )
-            for lane in self.all("//ol[@class='lanes']/li")
-        }
+        """How each lane ended, by its name and sort."""
+        hows = self.texts("//ol[@class='lanes']/li//summary/span[@class='how']/span")
+        return dict(zip(self.steps(), hows, strict=True))
 
     def bars(self, lane: str) -> list[str]:
         """How the bars of the lanes of that name ended, in their order."""

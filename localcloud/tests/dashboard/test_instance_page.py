@@ -17,7 +17,7 @@ async def test_a_chain_is_shown_with_its_head_its_lanes_and_its_events(hub: Hub,
     assert page.fact("output") == '["Hello Tokyo", "Hello Seattle", "Hello London"]'
     assert len(page.all("//section[@id='facts']//time[@datetime]")) == 2
     assert page.steps() == ["say activity"] * 3
-    assert page.texts("//ol[@class='lanes']/li//summary//code") == [
+    assert page.texts("//ol[@class='lanes']/li//span[@class='how']/code") == [
         '"Hello Tokyo"',
         '"Hello Seattle"',
         '"Hello London"',
@@ -62,8 +62,8 @@ async def test_retries_are_bars_of_one_lane_and_the_failed_say_so_in_words(
     assert page.bars("boom") == ["failed", "failed", "failed"]
     pauses = "//ol[@class='lanes']/li[.//b='shaky']//*[@class='gap']"
     assert len(page.all(pauses)) == 2
-    marks = "//ol[@class='lanes']/li[.//b='boom']//*[@class='mark']"
-    assert page.texts(marks) == ["✕", "✕", "✕"]
+    marks = "//ol[@class='lanes']/li[.//b='boom']//*[@class='mark failed']"
+    assert page.texts(marks) == ["✕"]
     failed = page.all("//table[@class='events']//tr[@class='failed']")
     assert len(failed) == 5
     reasons = page.texts("//li[.//b='boom']//ol[@class='attempts']/li//dl/div[dt='reason']/dd")
@@ -183,7 +183,7 @@ async def test_signals_calls_and_failures_of_entities_are_lanes(hub: Hub, get: G
         "@account@a1 get entity call": "T",
         "@account@a1 explode entity call": "✕ failed after T",
     }
-    assert page.text("//li[.//b='@account@a1 get']//summary//code") == "5"
+    assert page.text("//li[.//b='@account@a1 get']//span[@class='how']/code") == "5"
     entities = [row[1:3] for row in page.rows("events") if row[1].startswith("EventSent")]
     assert entities == [
         ["EventSent", "@account@a1 add"],
