@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 
-from localcloud.functions.catalogue import HTTP, SERVICE_BUS, Function
+from localcloud.functions.catalogue import EVENT_GRID, HTTP, SERVICE_BUS, Function
 from localcloud.functions.deliveries import entity_of
 from localcloud.functions.keys import Keys
 from localcloud.functions.routing import Route
+
+_WHERE = ("schedule", "queueName", "path")
 
 
 def describe(
@@ -13,6 +15,8 @@ def describe(
     routes: Sequence[Route],
     urls: Mapping[str, str],
     keys: Keys | None,
+    *,
+    origin: str,
 ) -> str:
     """The list that `func start` would print; `keys` None means that none are asked for."""
     methods = {route.function.name: route.methods for route in routes}
@@ -23,7 +27,7 @@ def describe(
             names = ",".join(sorted(methods[function.name] or ["any method"]))
             lines.append(f"  {function.name}: [{names}] {urls[function.name]}{state}")
         else:
-            lines.append(f"  {function.name}: {_trigger(function)}{state}")
+            lines.append(f"  {function.name}: {_trigger(function, origin)}{state}")
     if keys is None:
         lines.append("Function keys are not asked for.")
     elif any(route.auth_level != "ANONYMOUS" for route in routes):
@@ -31,9 +35,14 @@ def describe(
     return "\n".join(lines)
 
 
-def _trigger(function: Function) -> str:
+def _trigger(function: Function, origin: str) -> str:
     if function.trigger == SERVICE_BUS:
         return f"{function.trigger} {entity_of(function)}"
+    if function.trigger == EVENT_GRID:
+        return (
+            f"{function.trigger} {origin}/runtime/webhooks/EventGrid?functionName={function.name}"
+        )
     if function.is_durable:
         return f"{function.trigger} {function.durable_name}"
-    return f"{function.trigger} {function.fields.get('schedule', '')}".rstrip()
+    where = next((str(function.fields[key]) for key in _WHERE if key in function.fields), "")
+    return f"{function.trigger} {where}".rstrip()

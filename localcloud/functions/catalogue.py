@@ -13,20 +13,37 @@ from localcloud.functions.worker import Indexed
 _log = logging.getLogger("localcloud.functions")
 
 HTTP, TIMER, SERVICE_BUS = "httpTrigger", "timerTrigger", "serviceBusTrigger"
-SERVICE_BUS_OUTPUT = "serviceBus"
+QUEUE, BLOB, EVENT_GRID = "queueTrigger", "blobTrigger", "eventGridTrigger"
+SERVICE_BUS_OUTPUT, EVENT_GRID_OUTPUT = "serviceBus", "eventGrid"
+QUEUE_OUTPUT, BLOB_BINDING = "queue", "blob"
 ORCHESTRATION, ACTIVITY, ENTITY = "orchestrationTrigger", "activityTrigger", "entityTrigger"
 CLIENT = "durableClient"
 
-_TRIGGERS = frozenset({HTTP, TIMER, SERVICE_BUS, ORCHESTRATION, ACTIVITY, ENTITY})
+_TRIGGERS = frozenset(
+    {HTTP, TIMER, SERVICE_BUS, QUEUE, BLOB, EVENT_GRID, ORCHESTRATION, ACTIVITY, ENTITY}
+)
+_INPUTS = frozenset({BLOB_BINDING})
+_OUTPUTS = frozenset({SERVICE_BUS_OUTPUT, EVENT_GRID_OUTPUT, QUEUE_OUTPUT, BLOB_BINDING})
+_POLLED = "LogsAndContainerScan"
 _DURABLE_NAME = {ORCHESTRATION: "orchestration", ACTIVITY: "activity", ENTITY: "entityName"}
 
 
 @dataclass(frozen=True, slots=True)
-class Output:
-    """An output binding: the parameter (`$return` for the returned value), and where it leads."""
+class Binding:
+    """An input or output binding: its parameter (`$return` for the returned value), its fields."""
 
     name: str
     fields: Mapping[str, Any]
+
+    @property
+    def kind(self) -> str:
+        """Its type, such as `queue`."""
+        return str(self.fields["type"])
+
+    @property
+    def connection(self) -> str:
+        """The name of its connection setting, which may be empty."""
+        return str(self.fields.get("connection") or "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +58,15 @@ class Function:
     clients: tuple[str, ...]
     disabled: bool
     retry: RetryPolicy | None = None
-    outputs: tuple[Output, ...] = ()
+    outputs: tuple[Binding, ...] = ()
+    inputs: tuple[Binding, ...] = ()
     bindings: tuple[Mapping[str, Any], ...] = ()
     """All of them as the app states them, with references to settings as they are."""
+
+    @property
+    def connection(self) -> str:
+        """The name of its trigger's connection setting, which may be empty."""
+        return str(self.fields.get("connection") or "")
 
     @property
     def is_durable(self) -> bool:
@@ -89,10 +112,11 @@ def _function(item: Indexed, environ: Mapping[str, str]) -> Function:
     kind = str(trigger["type"])
     if kind not in _TRIGGERS:
         raise StartRefused(f"function {item.name!r}: the trigger {kind!r} is not offered here")
+    _refuse_other_ways_to_blobs(item)
     disabled = is_disabled(item.name, environ)
     # A disabled function may refer to settings that only its own environment has.
     fields = trigger if disabled else _resolved(item.name, trigger, environ)
-    clients, outputs = _other_bindings(item, environ, disabled=disabled)
+    clients, inputs, outputs = _other_bindings(item, environ, disabled=disabled)
     return Function(
         name=item.name,
         function_id=item.function_id,
@@ -103,6 +127,7 @@ def _function(item: Indexed, environ: Mapping[str, str]) -> Function:
         disabled=disabled,
         retry=_retry_policy(item, kind),
         outputs=tuple(outputs),
+        inputs=tuple(inputs),
         bindings=item.bindings,
     )
 
@@ -122,23 +147,41 @@ def _retry_policy(item: Indexed, trigger: str) -> RetryPolicy | None:
         raise StartRefused(f"function {item.name!r}, retry policy: {error}") from error
 
 
+def _refuse_other_ways_to_blobs(item: Indexed) -> None:
+    for binding in item.bindings:
+        source = str(binding.get("source") or _POLLED)
+        if binding["type"] == BLOB and source.lower() != _POLLED.lower():
+            raise StartRefused(
+                f"function {item.name!r}: the source {source!r} of a blob trigger is not offered"
+                f" here; there is {_POLLED}"
+            )
+        if (binding.get("properties") or {}).get("SupportsDeferredBinding"):
+            raise StartRefused(
+                f"function {item.name!r}: SDK types such as BlobClient, which {binding['name']!r}"
+                " asks for, are not offered here"
+            )
+
+
 def _other_bindings(
     item: Indexed, environ: Mapping[str, str], *, disabled: bool
-) -> tuple[list[str], list[Output]]:
-    """The durable client parameters, and the output bindings."""
-    clients, outputs = [], []
+) -> tuple[list[str], list[Binding], list[Binding]]:
+    """The durable client parameters, the input bindings and the output bindings."""
+    clients: list[str] = []
+    inputs: list[Binding] = []
+    outputs: list[Binding] = []
     for binding in item.bindings:
         kind, name = str(binding["type"]), str(binding["name"])
+        goes_in = str(binding.get("direction", "OUT")).upper() == "IN"
         if kind == CLIENT:
             clients.append(name)
-        elif kind == SERVICE_BUS_OUTPUT and str(binding.get("direction", "OUT")).upper() == "OUT":
+        elif kind in (_INPUTS if goes_in else _OUTPUTS):
             fields = binding if disabled else _resolved(item.name, binding, environ)
-            outputs.append(Output(name, fields))
+            (inputs if goes_in else outputs).append(Binding(name, fields))
         elif not kind.endswith("Trigger") and not (kind == "http" and name == "$return"):
             raise StartRefused(
                 f"function {item.name!r}: the binding {kind!r} of {name!r} is not offered here"
             )
-    return clients, outputs
+    return clients, inputs, outputs
 
 
 def _resolved(

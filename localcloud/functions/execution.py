@@ -3,19 +3,22 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Protocol
+from typing import Any, Protocol
 
 from uuid_utils import uuid4
 
 from localcloud.functions import running
 from localcloud.functions.catalogue import HTTP, Function
+from localcloud.functions.expressions import Facts
+from localcloud.functions.facts import facts_of
 from localcloud.functions.logs import LogLevels, host_log
 from localcloud.functions.protos import (
     FIRST_ATTEMPT,
     InvocationRequest,
+    InvocationResponse,
     ParameterBinding,
     RetryContext,
     StatusResult,
@@ -47,20 +50,34 @@ class Outcome:
     error: str = ""
     details: str = ""
     cut_short: bool = False
-    outputs: Sequence[ParameterBinding] = ()
+
+
+class InputReader(Protocol):
+    """Reads what the input bindings of a function name; raises when it cannot."""
+
+    async def read(self, function: Function, facts: Facts) -> Sequence[ParameterBinding]: ...
 
 
 class OutputSender(Protocol):
     """Sends what a function put out; raises when it cannot."""
 
     async def send(
-        self, function: Function, returned: TypedData | None, data: Sequence[ParameterBinding]
+        self,
+        function: Function,
+        facts: Facts,
+        returned: TypedData | None,
+        data: Sequence[ParameterBinding],
     ) -> None: ...
+
+
+class OutputFailed(Exception):
+    """What a function put out could not be sent: so the execution failed."""
 
 
 class Executor:
     """Every invocation of the process goes through here."""
 
+    inputs: InputReader | None = None
     outputs: OutputSender | None = None
 
     def __init__(
@@ -105,19 +122,18 @@ class Executor:
         try:
             if level:
                 host_log.log(level, "Executing 'Functions.%s' (Reason='%s')", function.name, reason)
-            outcome = await _run(
-                InvocationRequest(
-                    invocation_id,
-                    function.function_id,
-                    inputs,
-                    metadata,
-                    trace,
-                    retry_context=attempt,
-                ),
-                this,
+            request = InvocationRequest(
+                invocation_id,
+                function.function_id,
+                inputs,
+                metadata,
+                trace,
+                retry_context=attempt,
             )
-            if function.outputs and outcome.ok:
-                outcome = await self._put_out(function, outcome)
+            bound = function.inputs or function.outputs
+            outcome = await _run(
+                self._with_bindings(function, request) if bound else invoke(request), this
+            )
             if not outcome.ok:
                 _log_failure(function.name, outcome, time.monotonic() - started)
             elif level:
@@ -132,14 +148,23 @@ class Executor:
             del self._running[invocation_id]
             running.current.reset(token)
 
-    async def _put_out(self, function: Function, outcome: Outcome) -> Outcome:
-        """Send the outputs; if that fails, so has the execution."""
-        assert self.outputs is not None, "the host gives it what sends outputs"
-        try:
-            await self.outputs.send(function, outcome.value, outcome.outputs)
-        except Exception as error:  # noqa: BLE001 - the SDK raises far more than its own errors
-            return Outcome(ok=False, error=f"an output binding failed: {error}")
-        return outcome
+    async def _with_bindings(
+        self, function: Function, request: InvocationRequest
+    ) -> InvocationResponse:
+        """Invoke between its input and its output bindings. Raises when one of these fails."""
+        facts = facts_of(request.input_data[0].data or TypedData(), request.trigger_metadata)
+        if function.inputs:
+            assert self.inputs is not None, "the host gives it what reads inputs"
+            read = await self.inputs.read(function, facts)
+            request.input_data = [*request.input_data, *read]
+        answer = await invoke(request)
+        if function.outputs and answer.result.status == StatusResult.Success:
+            assert self.outputs is not None, "the host gives it what sends outputs"
+            try:
+                await self.outputs.send(function, facts, answer.return_value, answer.output_data)
+            except Exception as error:
+                raise OutputFailed(f"an output binding failed: {error}") from error
+        return answer
 
     def _level_of(self, function: Function) -> int:
         """The level at which its executions are told; 0 when they are not."""
@@ -218,9 +243,9 @@ class Executor:
         return len(self._running)
 
 
-async def _run(request: InvocationRequest, this: Running) -> Outcome:
+async def _run(invocation: Coroutine[Any, Any, InvocationResponse], this: Running) -> Outcome:
     try:
-        answer = await invoke(request)
+        answer = await invocation
     except asyncio.CancelledError:
         if not this.cut_short and this.task.cancelling():
             raise
@@ -230,7 +255,7 @@ async def _run(request: InvocationRequest, this: Running) -> Outcome:
     else:
         failure_told = answer.result.exception
         if answer.result.status == StatusResult.Success or failure_told is None:
-            return Outcome(ok=True, value=answer.return_value, outputs=answer.output_data)
+            return Outcome(ok=True, value=answer.return_value)
         error, details = failure_told.message, failure_told.stack_trace
     finally:
         if this.cut_short:

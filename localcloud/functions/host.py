@@ -16,20 +16,18 @@ from localcloud.durable.schema import WrongHub
 from localcloud.functions import durable, worker
 from localcloud.functions.admin import AdminApi
 from localcloud.functions.banner import describe
+from localcloud.functions.bindings import Bindings
 from localcloud.functions.bounds import body_limit
-from localcloud.functions.catalogue import HTTP, SERVICE_BUS, TIMER, Function, chosen, functions_of
-from localcloud.functions.connections import Connections
+from localcloud.functions.catalogue import HTTP, TIMER, Function, chosen, functions_of
 from localcloud.functions.errors import RECYCLE, StartRefused
 from localcloud.functions.execution import Executor
 from localcloud.functions.http import AsgiApp, HttpFront
 from localcloud.functions.inputs import Inputs
 from localcloud.functions.keys import load_keys
 from localcloud.functions.logs import LogLevels, host_log
-from localcloud.functions.outputs import Outputs
 from localcloud.functions.routing import Router, routes_of
 from localcloud.functions.running import Running
 from localcloud.functions.server import Server
-from localcloud.functions.servicebus import Subscriptions
 from localcloud.functions.settings import HostOptions
 from localcloud.functions.timers import Timers
 
@@ -49,6 +47,8 @@ class Setup:
     grace_s: float
     only: tuple[str, ...] = ()
     """Names of the functions to run; empty means all."""
+    emulator_at_hand: bool = False
+    """Whether whoever started the host finds or starts a storage emulator, if it asks."""
 
 
 class Host:
@@ -66,9 +66,7 @@ class Host:
         self._servers: list[Server] = []
         self._backend: DurableBackend | None = None
         self._timers: Timers | None = None
-        self._subscriptions: Subscriptions | None = None
-        self._connections = Connections(environ)
-        self._outputs: Outputs | None = None
+        self._bindings: Bindings | None = None
 
     async def start(self) -> None:
         """Index the app, start every listener, print the functions. StartRefused tells why not."""
@@ -79,6 +77,7 @@ class Host:
         functions = functions_of(chosen(indexed, setup.only, options.only), self._environ)
         origin, rpc_origin = _origin(setup.listener), _origin(setup.durable_listener)
         keys = load_keys(setup.state, [f.name for f in functions if f.trigger == HTTP])
+        event_grid_keys = (keys.master, keys.event_grid) if setup.require_keys else ()
         routes = routes_of([f for f in functions if f.trigger == HTTP], options.route_prefix)
         client = durable.client_for(options, rpc_origin=rpc_origin, key=keys.durable)
         inputs = Inputs(origin=origin, client=client)
@@ -90,13 +89,15 @@ class Host:
             inputs=inputs,
             retry=options.retry,
         )
-        self._executor.outputs = self._outputs = Outputs(functions, self._connections)
-        self._subscriptions = Subscriptions(
-            [f for f in functions if f.trigger == SERVICE_BUS],
-            options=options.service_bus,
-            connections=self._connections,
+        self._bindings = Bindings(
+            functions,
+            options=options,
+            environ=self._environ,
+            script_root=setup.script_root,
             executor=self._executor,
             inputs=inputs,
+            event_grid_keys=event_grid_keys,
+            emulator_at_hand=setup.emulator_at_hand,
         )
         management = await self._start_durable(
             functions, inputs, origin=origin, rpc_origin=rpc_origin, key=keys.durable
@@ -116,12 +117,12 @@ class Host:
                 keys=keys,
                 require_keys=setup.require_keys,
                 by_hand={
-                    name: what.by_hand
-                    for kind in (self._timers.by_name, self._subscriptions.by_name)
-                    for name, what in kind.items()
+                    **{name: timer.by_hand for name, timer in self._timers.by_name.items()},
+                    **self._bindings.by_hand,
                 },
             ),
             durable=management,
+            event_grid=self._bindings.event_grid,
             body_limit=body_limit(self._environ),
         )
         self._servers.append(Server(front, setup.listener))
@@ -129,8 +130,9 @@ class Host:
             await server.start()
         self._executor.start()
         self._timers.start()
-        self._subscriptions.start()
-        listing = describe(functions, routes, urls, keys if setup.require_keys else None)
+        self._bindings.start()
+        asked_for = keys if setup.require_keys else None
+        listing = describe(functions, routes, urls, asked_for, origin=origin)
         host_log.info("%s", listing, extra={"plain": True})
 
     def _wear_out(self, stuck: Running) -> None:
@@ -178,11 +180,11 @@ class Host:
         """
         host_log.info("draining")
         assert self._timers is not None, "the host was started"
-        assert self._subscriptions is not None, "the host was started"
+        assert self._bindings is not None, "the host was started"
         public = self._servers[-1]
         public.stop_accepting()
         self._timers.stop()
-        self._subscriptions.stop()
+        self._bindings.stop()
         until = time.monotonic() + self._setup.grace_s
         # Durable work last: what runs now may still start orchestrations through the back end.
         await self._executor.finished(until, durable=False)
@@ -199,13 +201,10 @@ class Host:
 
     async def _hang_up(self) -> None:
         assert self._timers is not None, "the host was started"
-        assert self._subscriptions is not None, "the host was started"
-        assert self._outputs is not None, "the host was started"
+        assert self._bindings is not None, "the host was started"
         await self._servers[-1].closed(_LAST_WORD_S)
         await self._timers.ended()
-        await self._subscriptions.close()
-        await self._outputs.close()
-        await self._connections.close()
+        await self._bindings.close()
         await durable.close_clients()
         for server in self._servers[:-1]:
             server.stop_accepting()

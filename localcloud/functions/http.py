@@ -18,6 +18,9 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 AsgiApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 
+EVENT_GRID_PATH = "/runtime/webhooks/eventgrid"
+"""Where Event Grid delivers events, in lower case."""
+
 _BODILESS = frozenset({204, 304})
 _NONE: Mapping[str, str] = {}
 _LANDING = (
@@ -41,6 +44,14 @@ class Admin(Protocol):
     ) -> tuple[int, Headers, bytes]: ...
 
 
+class Webhook(Protocol):
+    """Answers what Event Grid sends."""
+
+    async def answer(
+        self, method: str, headers: Mapping[str, str], query: str, body: bytes
+    ) -> tuple[int, Headers, bytes]: ...
+
+
 class HttpFront:
     """The ASGI application of the public port."""
 
@@ -54,12 +65,13 @@ class HttpFront:
         require_keys: bool,
         admin: Admin,
         durable: AsgiApp | None,
+        event_grid: Webhook,
         body_limit: int,
     ) -> None:
         """`body_limit` is in bytes; a longer body is a 413."""
         self._router, self._executor, self._inputs = router, executor, inputs
         self._keys, self._require_keys = keys, require_keys
-        self._admin, self._durable = admin, durable
+        self._admin, self._durable, self._event_grid = admin, durable, event_grid
         self._body_limit = body_limit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -89,6 +101,12 @@ class HttpFront:
             body = await _body(receive, self._body_limit)
             await _answer(
                 send, *await self._admin.answer(method, path, _headers(scope), query, body)
+            )
+        elif path.lower() == EVENT_GRID_PATH:
+            query = scope["query_string"].decode("latin-1")
+            body = await _body(receive, self._body_limit)
+            await _answer(
+                send, *await self._event_grid.answer(method, _headers(scope), query, body)
             )
         elif self._durable is not None and path.startswith("/runtime/webhooks/"):
             await self._durable(scope, receive, send)

@@ -4,7 +4,7 @@ import base64
 import hmac
 import json
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from localcloud.functions.errors import StartRefused
 from localcloud.functions.files import replace_file
 
 SYSTEM_KEY = "durabletask_extension"
+EVENT_GRID_KEY = "eventgrid_extension"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +31,17 @@ class Keys:
         accepted = [self.master]
         if level != "ADMIN":
             accepted += [*self.host.values(), *self.functions.get(function, {}).values()]
-        return _is_one_of(given, accepted)
+        return is_one_of(given, accepted)
 
     @property
     def durable(self) -> str:
         """The system key of the Durable management API."""
         return self.system[SYSTEM_KEY]
+
+    @property
+    def event_grid(self) -> str:
+        """The system key of the Event Grid webhook."""
+        return self.system[EVENT_GRID_KEY]
 
 
 def load_keys(state: Path, functions: Iterable[str]) -> Keys:
@@ -57,7 +63,10 @@ def load_keys(state: Path, functions: Iterable[str]) -> Keys:
             name: stored.get("functions", {}).get(name) or {"default": _new_key()}
             for name in functions
         },
-        "system": stored.get("system") or {SYSTEM_KEY: _new_key()},
+        "system": {
+            name: stored.get("system", {}).get(name) or _new_key()
+            for name in (SYSTEM_KEY, EVENT_GRID_KEY)
+        },
     }
     if document != stored:
         replace_file(path, json.dumps(document, indent=2), private=True)
@@ -70,7 +79,8 @@ def load_keys(state: Path, functions: Iterable[str]) -> Keys:
     )
 
 
-def _is_one_of(given: str, accepted: list[str]) -> bool:
+def is_one_of(given: str, accepted: Sequence[str]) -> bool:
+    """Whether `given` is among `accepted`."""
     candidate, found = given.encode(), False
     for key in accepted:
         # No early end: the time must not tell which key came close.

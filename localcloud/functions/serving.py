@@ -15,7 +15,13 @@ import click
 import uvloop
 
 from localcloud.functions import logs
-from localcloud.functions.errors import NEEDS_STORE, StartRefused, StoreMissing
+from localcloud.functions.errors import (
+    NEEDS_ACCOUNT,
+    NEEDS_STORE,
+    AccountMissing,
+    StartRefused,
+    StoreMissing,
+)
 from localcloud.functions.host import Host, Setup, run
 from localcloud.functions.settings import load_host_options, load_local_settings
 from localcloud.process import ready
@@ -34,7 +40,7 @@ class Order:
     log_format: Literal["text", "json", "terminal"]
     only: tuple[str, ...]
     store_at_hand: bool
-    """Whether whoever started the host can start a database for it, if it asks."""
+    """Whether whoever started the host can start stores for it, if it asks."""
 
 
 def serve(order: Order, *, announce: Callable[[], None], ended: str) -> int:
@@ -58,6 +64,8 @@ def serve(order: Order, *, announce: Callable[[], None], ended: str) -> int:
     except StartRefused as refusal:
         if isinstance(refusal, StoreMissing) and order.store_at_hand:
             return NEEDS_STORE
+        if isinstance(refusal, AccountMissing):
+            return NEEDS_ACCOUNT
         click.ClickException(str(refusal)).show()
         return 1
     sys.stderr.flush()
@@ -77,6 +85,7 @@ def _host(order: Order) -> Host:
         require_keys=order.require_keys,
         grace_s=order.grace_s,
         only=order.only,
+        emulator_at_hand=order.store_at_hand,
     )
     return Host(setup, options, os.environ, levels)
 

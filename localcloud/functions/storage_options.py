@@ -9,6 +9,9 @@ from localcloud.functions.reading import Reader
 LOCAL_LONGEST_POLL_S = 2.0
 """Azure: "For local development the maximum polling interval defaults to two seconds." """
 
+BLOBS_AT_A_TIME = 8 * (os.cpu_count() or 1)
+"""Azure's default: "8 * (the number of available cores)"."""
+
 _SHORTEST_POLL_S = 0.1
 _LARGEST_BATCH = 32
 _ENCODINGS = ("base64", "none")
@@ -44,7 +47,7 @@ class QueueOptions:
 class BlobOptions:
     """How many blobs are processed at a time, and how often one is tried."""
 
-    max_parallel: int = 8
+    max_parallel: int = BLOBS_AT_A_TIME
     poison_threshold: int = 5
 
 
@@ -78,6 +81,6 @@ def blob_options(read: Reader) -> BlobOptions:
     """The options for blob triggers. StartRefused for a value of the wrong kind."""
     at = ("extensions", "blobs")
     return BlobOptions(
-        max_parallel=read.count(*at, "maxDegreeOfParallelism", default=8 * (os.cpu_count() or 1)),
+        max_parallel=read.count(*at, "maxDegreeOfParallelism", default=BLOBS_AT_A_TIME),
         poison_threshold=read.count(*at, "poisonBlobThreshold", default=5),
     )

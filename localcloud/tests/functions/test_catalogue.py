@@ -15,6 +15,7 @@ TIMER = {"type": "timerTrigger", "name": "timer", "schedule": "%WHEN%"}
 HTTP = {"type": "httpTrigger", "name": "req", "authLevel": "ANONYMOUS"}
 ANSWER = {"type": "http", "name": "$return", "direction": "OUT"}
 CLIENT = {"type": "durableClient", "name": "client"}
+BLOB = {"type": "blob", "name": "b", "direction": "IN", "path": "box/{name}"}
 BUS = {"type": "serviceBusTrigger", "name": "m", "queueName": "q", "connection": "Bus"}
 
 
@@ -73,10 +74,22 @@ def test_a_durable_name_stands_before_the_functions_own() -> None:
     ("function", "reason"),
     [
         (indexed("f"), "function 'f' has 0 triggers"),
-        (indexed("f", {"type": "blobTrigger", "name": "b"}), "the trigger 'blobTrigger'"),
+        (indexed("f", {"type": "kafkaTrigger", "name": "b"}), "the trigger 'kafkaTrigger'"),
         (
-            indexed("f", HTTP, {"type": "queue", "name": "out"}),
-            "the binding 'queue' of 'out' is not offered here",
+            indexed("f", HTTP, {"type": "table", "name": "out"}),
+            "the binding 'table' of 'out' is not offered here",
+        ),
+        (
+            indexed("f", {"type": "blobTrigger", "name": "b", "source": "EventGrid"}),
+            "the source 'EventGrid' of a blob trigger is not offered here",
+        ),
+        (
+            indexed("f", HTTP, BLOB | {"properties": {"SupportsDeferredBinding": True}}),
+            "SDK types such as BlobClient, which 'b' asks for, are not offered here",
+        ),
+        (
+            indexed("f", HTTP, {"type": "queue", "name": "in", "direction": "IN"}),
+            "the binding 'queue' of 'in' is not offered here",
         ),
         (
             indexed("f", {**TIMER, "schedule": "00:01:00"}, retry={"max_retry_count": 1}),

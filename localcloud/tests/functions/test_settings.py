@@ -203,7 +203,7 @@ def test_an_unreadable_schedule_stops_the_start(tmp_path: Path) -> None:
     [
         ("app = func.FunctionApp()\nimport nowhere", "No module named 'nowhere'"),
         (ORCHESTRATION, "set LOCALCLOUD_DURABLE_PG_URL"),
-        (OUTPUT, "function 'send': the binding 'queue' of 'out' is not offered here"),
+        (OUTPUT, "function 'send': neither the setting 'C' nor 'C__queueServiceUri' is set"),
     ],
 )
 def test_an_app_that_cannot_run_stops_the_start_saying_why(
