@@ -39,6 +39,7 @@ class Rounds:
         self._delivery, self._client, self._options = delivery, client, options
         self._many = takes_many(function)
         self._size = options.max_batch_size if self._many else 1
+        self._least = options.min_batch_size if self._many else 1
         self._in_sessions = bool(function.fields.get("isSessionsEnabled"))
         # One waits for the next session; the others work on theirs, or wait for their turn.
         self._accepting = asyncio.Lock()
@@ -128,9 +129,32 @@ class Rounds:
                 receiver.receive_messages(self._size, max_wait_time=wait_s)
             )
             if messages:
-                await self._round(messages, receiver)
+                if await self._fill(messages, receiver):
+                    await self._round(messages, receiver)
             elif self._in_sessions:
                 return
+
+    async def _fill(
+        self, batch: list[ServiceBusReceivedMessage], receiver: ServiceBusReceiver
+    ) -> bool:
+        """Wait until `batch` has its least size, or its time has passed, or its session is idle.
+
+        False when the host stops meanwhile: then the messages are given back.
+        """
+        until = time.monotonic() + self._options.max_batch_wait_s
+        while len(batch) < self._least and (left_s := until - time.monotonic()) > 0:
+            if self._in_sessions:
+                left_s = min(left_s, self._options.session_idle_s)
+            more = await self._unless_stopped(
+                receiver.receive_messages(self._size - len(batch), max_wait_time=left_s)
+            )
+            if more is None:
+                await asyncio.gather(*map(receiver.abandon_message, batch), return_exceptions=True)
+                return False
+            batch += more
+            if self._in_sessions and not more:
+                break
+        return True
 
     async def _round(self, messages: Messages, receiver: ServiceBusReceiver) -> None:
         keeping = asyncio.create_task(self._keep(messages, receiver))

@@ -29,6 +29,8 @@ _HEEDED = frozenset(
         "extensions.serviceBus.maxConcurrentCalls",
         "extensions.serviceBus.prefetchCount",
         "extensions.serviceBus.maxMessageBatchSize",
+        "extensions.serviceBus.minMessageBatchSize",
+        "extensions.serviceBus.maxBatchWaitTime",
         "extensions.serviceBus.maxConcurrentSessions",
         "extensions.serviceBus.sessionIdleTimeout",
         "extensions.serviceBus.autoCompleteMessages",
@@ -53,6 +55,8 @@ class ServiceBusOptions:
     prefetch_count: int = 0
     max_lock_renewal_s: float = 300.0
     max_batch_size: int = 1000
+    min_batch_size: int = 1
+    max_batch_wait_s: float = 30.0
     max_concurrent_sessions: int = 8
     session_idle_s: float = 60.0
 
@@ -176,10 +180,18 @@ def _service_bus(read: Reader) -> ServiceBusOptions:
             "host.json: extensions.serviceBus.autoCompleteMessages must be true:"
             " Python functions cannot settle messages themselves"
         )
+    least = read.count(*at, "minMessageBatchSize", default=1)
+    most = read.count(*at, "maxMessageBatchSize", default=1000)
+    if least > most:
+        raise StartRefused(
+            "host.json: extensions.serviceBus.minMessageBatchSize is more than maxMessageBatchSize"
+        )
     return ServiceBusOptions(
         max_concurrent_calls=read.count(*at, "maxConcurrentCalls", default=16),
         prefetch_count=read.count(*at, "prefetchCount", default=0, least=0),
-        max_batch_size=read.count(*at, "maxMessageBatchSize", default=1000),
+        max_batch_size=most,
+        min_batch_size=least,
+        max_batch_wait_s=read.timeout(*at, "maxBatchWaitTime", default=30.0) or 30.0,
         max_concurrent_sessions=read.count(*at, "maxConcurrentSessions", default=8),
         session_idle_s=read.timeout(*at, "sessionIdleTimeout", default=60.0) or 60.0,
         max_lock_renewal_s=read.timeout(*at, "maxAutoLockRenewalDuration", default=300.0) or 0.0,
