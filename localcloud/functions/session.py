@@ -82,7 +82,8 @@ class Session:
         self._script_root, self._state, self._port = script_root, state, port
         self._only, self._require_keys, self._reload = only, require_keys, reload
         self._stop = threading.Event()
-        self._cloud = StateFolder(DEFAULT_STATE).running()
+        self._cloud_state = Path(os.environ.get("LOCALCLOUD_STATE") or DEFAULT_STATE)
+        self._cloud = StateFolder(self._cloud_state).running()
         self._storage = Storage(state / "storage", script_root, self._cloud)
 
     def run(self) -> int:
@@ -150,7 +151,7 @@ class Session:
         if needs_store and not environ.get(DSN_SETTING):
             hub = load_host_options(self._script_root, environ).durable.hub_name
             try:
-                environ[DSN_SETTING] = self._storage.dsn(hub, DEFAULT_STATE)
+                environ[DSN_SETTING] = self._storage.dsn(hub, self._cloud_state)
             except _STORAGE_ERRORS as error:
                 raise StartRefused(f"no database for Durable Functions: {error}") from error
         descriptors = [listener.fileno() for listener in listeners]
