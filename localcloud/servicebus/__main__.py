@@ -1,29 +1,24 @@
 """`python -m localcloud.servicebus`: starts the broker."""
 
-import asyncio
-import logging
-import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 import click
 import uvloop
 
-from localcloud.process import bind, configure_logging, ready
-from localcloud.servicebus.broker import Broker
-from localcloud.servicebus.connection import Connection
+from localcloud.process import configure_logging
+from localcloud.servicebus.serving import Place, Trust, serve
 from localcloud.servicebus.store import Store, StoreUnusable
-from localcloud.servicebus.topology import Topology, TopologyError, load_topology
-from localcloud.servicebus.transport import Limits, Service, shut_down
-
-log = logging.getLogger(__name__)
+from localcloud.servicebus.topology import TopologyError, load_topology
+from localcloud.servicebus.transport import Limits
 
 ROOT_KEY_NAME: Final = "RootManageSharedAccessKey"
 STORE_FILE: Final = "servicebus.sqlite3"
 MIB: Final = 1024 * 1024
-DRAIN_S: Final = 1.0
+CERTIFICATE_FILE: Final = "tls.pem"
+AUDIENCE: Final = "https://servicebus.azure.net"
 
 
 @click.command(context_settings={"show_default": True, "max_content_width": 100})
@@ -61,7 +56,20 @@ DRAIN_S: Final = 1.0
     help=f"Value of {ROOT_KEY_NAME}.",
 )
 @click.option(
-    "--max-message-kb", default=1024, help="Largest message or batch (Azure Premium's default)."
+    "--admin-port",
+    type=int,
+    help="Port of the administration API over HTTPS; 0 takes a free one. Without it there is none.",
+)
+@click.option(
+    "--certificate",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Certificate of the administration API, made when missing.  [default: STATE/tls.pem]",
+)
+@click.option("--jwks-url", help="Keys of an identity provider whose tokens are accepted too.")
+@click.option("--token-issuer", help="Issuer of these tokens; required with --jwks-url.")
+@click.option("--token-audience", default=AUDIENCE, help="Audience of these tokens.")
+@click.option(
+    "--max-message-kb", default=256, help="Largest message or batch, 256 KB as in Azure Standard."
 )
 @click.option("--max-store-mb", default=2048, help="Size of the store beyond which sends fail.")
 @click.option("--idle-timeout", default=240.0, help="Seconds of silence that clients may keep.")
@@ -78,6 +86,11 @@ def main(  # noqa: PLR0917 - click passes one argument for each option
     keys: tuple[str, ...],
     key_file: Path | None,
     root_key: str | None,
+    admin_port: int | None,
+    certificate: Path | None,
+    jwks_url: str | None,
+    token_issuer: str | None,
+    token_audience: str,
     max_message_kb: int,
     max_store_mb: int,
     idle_timeout: float,
@@ -98,16 +111,20 @@ def main(  # noqa: PLR0917 - click passes one argument for each option
     """  # noqa: D301 - click reads the backspace as "do not wrap this paragraph"
     configure_logging("servicebus", log_level.upper())
     accepted = _read_keys(keys, key_file, root_key)
+    if (jwks_url is None) is not (token_issuer is None):
+        raise click.UsageError("--jwks-url and --token-issuer are given together")
+    trust = Trust(accepted, jwks_url, token_issuer, token_audience)
+    at = Place(host, port, admin_port, certificate or state / CERTIFICATE_FILE)
     limits = Limits(max_message_bytes=max_message_kb * 1024, idle_timeout_s=idle_timeout)
     try:
         entities = load_topology(topology)
         store = Store(state / STORE_FILE, max_store_mb * MIB)
-        serving = _serve(entities, store, accepted, limits, host=host, port=port)
-        uvloop.run(serving)
+        uvloop.run(serve(entities, store, trust, limits, at))
     except (TopologyError, StoreUnusable) as error:
         raise click.ClickException(str(error)) from error
     except OSError as error:
-        raise click.ClickException(f"cannot listen on {host}:{port}: {error.strerror}") from error
+        ports = f"{host}:{port}" + ("" if admin_port is None else f" and {admin_port}")
+        raise click.ClickException(f"cannot listen on {ports}: {error.strerror}") from error
 
 
 def _read_keys(keys: Sequence[str], key_file: Path | None, root_key: str | None) -> dict[str, str]:
@@ -126,36 +143,6 @@ def _read_keys(keys: Sequence[str], key_file: Path | None, root_key: str | None)
             "no key: give --key-file, --key, or the variable LOCALCLOUD_SERVICEBUS_KEY"
         )
     return accepted
-
-
-async def _serve(
-    topology: Topology,
-    store: Store,
-    keys: Mapping[str, str],
-    limits: Limits,
-    *,
-    host: str,
-    port: int,
-) -> None:
-    """Serve until SIGTERM or SIGINT, then take leave of the clients and write what is left."""
-    loop = asyncio.get_running_loop()
-    store.start()
-    service = Service(Broker(topology, store), keys, limits)
-    listener = bind(host, port)
-    server = await loop.create_server(lambda: Connection(service), sock=listener)
-    stop = asyncio.Event()
-    for name in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(name, stop.set)
-    bound = listener.getsockname()[1]
-    log.info(
-        "%d queues and %d topics on port %d", len(topology.queues), len(topology.topics), bound
-    )
-    ready(port=bound)
-    await stop.wait()
-    server.close()
-    if farewells := shut_down(service):
-        await asyncio.wait(farewells, timeout=DRAIN_S)
-    await store.close()
 
 
 if __name__ == "__main__":

@@ -3,8 +3,9 @@
 from typing import TYPE_CHECKING, Final
 
 from localcloud.servicebus import cbs
-from localcloud.servicebus.broker import entity_path
+from localcloud.servicebus.broker import GIVES_NONE, TAKES_NONE, disabled, entity_path
 from localcloud.servicebus.consuming import ConsumeLink, SessionLink
+from localcloud.servicebus.entities import now_ms
 from localcloud.servicebus.errors import (
     NOT_ALLOWED,
     NOT_FOUND,
@@ -51,13 +52,16 @@ def _management(session: "Session", path: str) -> ManagementNode:
     found = session.connection.broker.entity(entity)
     if found is None:
         raise _not_found(entity)
-    return ManagementNode(session.connection.broker, found)
+    return ManagementNode(session.connection.namespace, found)
 
 
 def _receiving(session: "Session", attach: Attach, path: str) -> Link:
     queue = session.connection.broker.queue(path)
     if queue is None:
         raise _not_found(path)
+    queue.used_at_ms = now_ms()
+    if queue.status in GIVES_NONE:
+        raise disabled(path)
     if queue.forward_to is not None:
         raise AmqpError(
             NOT_ALLOWED, f"'{path}' forwards its messages to '{queue.forward_to.name}'."
@@ -85,6 +89,8 @@ def _sending(session: "Session", attach: Attach, path: str) -> Link:
         raise _not_found(path)
     if not session.connection.broker.accepts(path):
         raise AmqpError(NOT_ALLOWED, "Messages are sent to queues and topics.")
+    if entity.status in TAKES_NONE:
+        raise disabled(path)
     return PublishLink(session, attach, entity)
 
 

@@ -1,53 +1,82 @@
-"""The broker's entities: built from the topology, found by address, published to."""
+"""The entities at work: built from their descriptions, found by address, published to."""
 
 import logging
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Final
 from urllib.parse import urlsplit
 from uuid import uuid4
 
 from localcloud.servicebus.changes import Insert, Stored
 from localcloud.servicebus.entities import DEAD_LETTER_SUFFIX, Ids, QueueSettings
-from localcloud.servicebus.errors import NOT_ALLOWED, AmqpError
+from localcloud.servicebus.errors import ENTITY_DISABLED, NOT_ALLOWED, NOT_FOUND, AmqpError
 from localcloud.servicebus.message import Content
 from localcloud.servicebus.queues import Queue
-from localcloud.servicebus.routing import Destination, History, Staging, Topic
+from localcloud.servicebus.routing import History, Staging, Subscription, Topic
 from localcloud.servicebus.schedules import Schedule
 from localcloud.servicebus.session_queues import SessionQueue
+from localcloud.servicebus.specs import QueueSpec, Spec, SubscriptionSpec, TopicSpec
 from localcloud.servicebus.store import Done, Store
-from localcloud.servicebus.topology import QueueSpec, TopicSpec, Topology
 
 log = logging.getLogger(__name__)
 
 type Entity = Topic | Queue
+type Outlet = QueueSpec | SubscriptionSpec
+
+TAKES_NONE: Final = ("Disabled", "SendDisabled")
+GIVES_NONE: Final = ("Disabled", "ReceiveDisabled")
 
 
 class Broker:
     """All queues, topics and subscriptions of one namespace, over one store."""
 
-    def __init__(self, topology: Topology, store: Store) -> None:
-        stored = store.load()
+    def __init__(self, store: Store, last_id: int = 0) -> None:
         self.store = store
-        self._ids = Ids(stored.messages[-1].id if stored.messages else 0)
+        self._ids = Ids(last_id)
         self._topics: dict[str, Topic] = {}
         self._queues: dict[str, Queue] = {}
         self._schedules: dict[str, Schedule] = {}
         self._inlets: set[str] = set()
-        for spec in topology.queues:
-            self._inlets.add(self._add_queue(spec.name, spec).key)
-        for topic in topology.topics:
-            self._add_topic(topic)
-        for spec in topology.queues:
-            self._connect(spec.name, spec)
-        for topic in topology.topics:
-            for subscription in topic.subscriptions:
-                self._connect(f"{topic.name}/Subscriptions/{subscription.name}", subscription)
-        self._restore(stored)
 
-    def _add_queue(self, name: str, spec: QueueSpec) -> Queue:
+    def add(self, spec: Spec) -> None:
+        """Let an entity work. A subscription's topic must be there, and what it forwards to."""
+        if isinstance(spec, TopicSpec):
+            topic = self._topics[spec.name.lower()] = Topic(spec.name)
+            self._schedules[topic.key] = Schedule(topic, self.store, self._ids)
+        elif isinstance(spec, QueueSpec):
+            self._inlets.add(self._add_queue(spec.name, spec).key)
+        elif isinstance(spec, SubscriptionSpec):
+            queue = self._add_queue(f"{spec.topic}/Subscriptions/{spec.name}", spec)
+            topic = self._topics[spec.topic.lower()]
+            topic.subscriptions[queue.key] = Subscription(queue, spec.rules)
+        self.change(spec)
+
+    def _add_queue(self, name: str, spec: Outlet) -> Queue:
         build = partial(Queue, store=self.store, ids=self._ids)
         dead_letters = build(name + DEAD_LETTER_SUFFIX, QueueSettings(spec.lock_ms))
+        kind = SessionQueue if spec.requires_session else Queue
+        settings = QueueSettings(spec.lock_ms, requires_session=spec.requires_session)
+        queue = kind(name, settings, store=self.store, ids=self._ids, dead_letters=dead_letters)
+        self._queues |= {queue.key: queue, dead_letters.key: dead_letters}
+        self._schedules[queue.key] = queue.schedule
+        return queue
+
+    def change(self, spec: Spec) -> None:
+        """Let an entity work according to its new description."""
+        entity = self.entity(path_of_spec(spec))
+        assert entity is not None
+        entity.status = spec.status
+        if isinstance(spec, QueueSpec | TopicSpec):
+            _remember_ids(entity, spec)
+        if isinstance(entity, Topic):
+            entity.default_ttl_ms = spec.default_ttl_ms
+        elif isinstance(spec, QueueSpec | SubscriptionSpec):
+            self._change_queue(entity, spec)
+        if isinstance(spec, SubscriptionSpec):
+            self._topics[spec.topic.lower()].subscriptions[entity.key].rules = spec.rules
+
+    def _change_queue(self, queue: Queue, spec: Outlet) -> None:
         settings = QueueSettings(
             spec.lock_ms,
             spec.max_delivery_count,
@@ -55,42 +84,49 @@ class Broker:
             spec.dead_letter_expired,
             spec.requires_session,
         )
-        kind = SessionQueue if spec.requires_session else Queue
-        queue = kind(name, settings, store=self.store, ids=self._ids, dead_letters=dead_letters)
-        if spec.duplicate_window_ms is not None:
-            queue.history = History(queue.key, spec.duplicate_window_ms)
-        self._queues |= {queue.key: queue, dead_letters.key: dead_letters}
-        self._schedules[queue.key] = queue.schedule
-        return queue
+        dead_letters = self._queues[(queue.name + DEAD_LETTER_SUFFIX).lower()]
+        for changed in (queue, dead_letters):
+            changed.has_mixed_locks |= changed.settings.lock_ms != spec.lock_ms
+        dead_letters.settings = QueueSettings(spec.lock_ms)
+        queue.settings = settings
+        self.connect(spec)
 
-    def _add_topic(self, spec: TopicSpec) -> None:
-        topic = Topic(spec.name, spec.default_ttl_ms)
-        if spec.duplicate_window_ms is not None:
-            topic.history = History(topic.key, spec.duplicate_window_ms)
-        self._topics[topic.key] = topic
-        self._schedules[topic.key] = Schedule(topic, self.store, self._ids)
-        for sub in spec.subscriptions:
-            queue = self._add_queue(f"{spec.name}/Subscriptions/{sub.name}", sub)
-            topic.subscriptions.append((queue, sub.rules))
+    def connect(self, spec: Outlet) -> None:
+        """Let a queue forward to where it should; what does not exist is not forwarded to."""
+        queue = self._queues[path_of_spec(spec)]
+        queue.forward_to = self._target(spec.forward_to)
+        queue.forward_dead_letters_to = self._target(spec.forward_dead_letters_to)
+        if queue.forward_to is not None:
+            queue.redirect()
 
-    def _connect(self, name: str, spec: QueueSpec) -> None:
-        """Let a queue forward; the topology made sure that the targets exist."""
-        queue = self._queues[name.lower()]
-        if spec.forward_to is not None:
-            queue.forward_to = self.entity(spec.forward_to.lower())
-        if spec.forward_dead_letters_to is not None:
-            queue.forward_dead_letters_to = self.entity(spec.forward_dead_letters_to.lower())
+    def _target(self, name: str | None) -> Entity | None:
+        return None if name is None else self.entity(name.lower())
 
-    def _restore(self, stored: Stored) -> None:
-        counters = stored.counters
+    def remove(self, path: str) -> None:
+        """Forget an entity with all its messages; what was about to be done to them fails."""
+        entity = self.entity(path)
+        assert entity is not None
+        entity.gone = True
+        self._schedules.pop(path).dissolve()
+        self._inlets.discard(path)
+        if isinstance(entity, Topic):
+            del self._topics[path]
+            return
+        entity.dissolve()
+        del self._queues[path]
+        self._queues.pop(path + DEAD_LETTER_SUFFIX.lower()).dissolve()
         for topic in self._topics.values():
-            topic.sequence = counters.get(topic.key, 0)
-        for queue in self._queues.values():
-            queue.sequence = counters.get(queue.key, 0)
+            topic.subscriptions.pop(path, None)
+
+    def restore(self, stored: Stored) -> None:
+        """Take back what the store kept, once all entities are there."""
+        entities: list[Entity] = [*self._topics.values(), *self._queues.values()]
+        for entity in entities:
+            entity.sequence = stored.counters.get(entity.key, 0)
         for remembered in stored.message_ids:
-            entity = self.entity(remembered.entity)
-            if entity is not None and entity.history is not None:
-                entity.history.restore(remembered)
+            known = self.entity(remembered.entity)
+            if known is not None and known.history is not None:
+                known.history.restore(remembered)
         for state in stored.sessions:
             queue_of_state = self._queues.get(state.queue)
             if isinstance(queue_of_state, SessionQueue):
@@ -120,6 +156,14 @@ class Broker:
         """The queue, subscription or dead-letter queue at an entity path."""
         return self._queues.get(path)
 
+    def topic(self, path: str) -> Topic | None:
+        """The topic at an entity path."""
+        return self._topics.get(path)
+
+    def scheduled(self, path: str) -> int:
+        """How many messages wait for their time at an entity path."""
+        return len([*self._schedules[path].messages()])
+
     def accepts(self, path: str) -> bool:
         """Whether messages can be sent there: to topics, and to queues that are no part of one."""
         return path in self._topics or path in self._inlets
@@ -132,6 +176,7 @@ class Broker:
         """
         _check(entity, contents)
         staging = Staging()
+        entity.used_at_ms = staging.now_ms
         for content in contents:
             content.with_message_id(uuid4().hex)
             due = content.due_at_ms()
@@ -167,7 +212,20 @@ class Broker:
         self._schedules[entity.key].cancel(sequences, done)
 
 
-def _check(entity: Destination, contents: Sequence[Content]) -> None:
+def _remember_ids(entity: Entity, spec: QueueSpec | TopicSpec) -> None:
+    if not spec.detects_duplicates:
+        entity.history = None
+    elif entity.history is None:
+        entity.history = History(entity.key, spec.history_ms)
+    else:
+        entity.history.keep_for(spec.history_ms)
+
+
+def _check(entity: Entity, contents: Sequence[Content]) -> None:
+    if entity.gone:
+        raise AmqpError(NOT_FOUND, f"The messaging entity '{entity.name}' could not be found.")
+    if entity.status in TAKES_NONE:
+        raise disabled(entity.name)
     if isinstance(entity, SessionQueue) and any(content.session is None for content in contents):
         raise AmqpError(
             NOT_ALLOWED,
@@ -175,6 +233,17 @@ def _check(entity: Destination, contents: Sequence[Content]) -> None:
             "that have session support enabled can only receive messages that have the SessionId "
             "set to a valid value.",
         )
+
+
+def disabled(name: str) -> AmqpError:
+    """What a client hears that uses an entity against its status."""
+    return AmqpError(ENTITY_DISABLED, f"The messaging entity '{name}' is currently disabled.")
+
+
+def path_of_spec(spec: Spec) -> str:
+    """The path of an entity, in lower case."""
+    parent = f"{spec.topic}/subscriptions/" if isinstance(spec, SubscriptionSpec) else ""
+    return f"{parent}{spec.name}".lower()
 
 
 def entity_path(address: str) -> str:

@@ -6,7 +6,7 @@ import hashlib
 import hmac
 import time
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, Protocol
 from urllib.parse import unquote, unquote_plus
 
 from localcloud.servicebus.broker import entity_path
@@ -20,11 +20,19 @@ class TokenRefused(Exception):
     """The token proves nothing; the text says why and repeats no part of the token."""
 
 
+class Bearers(Protocol):
+    """Checks the tokens of an identity provider."""
+
+    async def expiry(self, token: str) -> float:
+        """Until when the token is good, in seconds since 1970. Raises TokenRefused."""
+
+
 class TokenGate:
     """The tokens that one connection presented."""
 
-    def __init__(self, keys: Mapping[str, str]) -> None:
+    def __init__(self, keys: Mapping[str, str], bearers: Bearers | None = None) -> None:
         self._keys = keys
+        self._bearers = bearers
         self._expiries: dict[str, float] = {}
         self._trusted = False
 
@@ -34,11 +42,21 @@ class TokenGate:
         self._trusted = known is not None and hmac.compare_digest(known.encode(), key.encode())
         return self._trusted
 
+    def knows(self, token: Value) -> bool:
+        """Whether this is a token of the identity provider, to be given to `put_bearer`."""
+        return self._bearers is not None and isinstance(token, str) and not _is_signature(token)
+
+    async def put_bearer(self, name: Value, token: str) -> None:
+        """Accept a token of the identity provider for the entity `name`. Raises TokenRefused."""
+        assert self._bearers is not None
+        expiry = await self._bearers.expiry(token)
+        self._expiries[entity_path(name if isinstance(name, str) else "")] = expiry
+
     def put(self, name: Value, token: Value) -> None:
         """Accept a shared access signature for the entity `name`. Raises TokenRefused."""
         if not isinstance(name, str) or not isinstance(token, str):
             raise TokenRefused("MalformedToken: A token and the name of an entity are required.")
-        if not token.startswith(_PREFIX):
+        if not _is_signature(token):
             raise TokenRefused("InvalidToken: Only shared access signatures are known here.")
         fields = dict(part.partition("=")[::2] for part in token.removeprefix(_PREFIX).split("&"))
         scope, expiry = fields.get("sr", ""), fields.get("se", "")
@@ -63,6 +81,10 @@ class TokenGate:
         """Seconds until the next token expires, None when none will."""
         now = time.time()
         return min((at - now for at in self._expiries.values() if at > now), default=None)
+
+
+def _is_signature(token: str) -> bool:
+    return token.startswith(_PREFIX)
 
 
 def _covers(scope: str, path: str) -> bool:

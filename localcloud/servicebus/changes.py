@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 3
 
 SCHEMA_1: Final = """
     CREATE TABLE messages (
@@ -37,7 +37,17 @@ SCHEMA_2: Final = """
         PRIMARY KEY (entity, message_id)
     ) STRICT, WITHOUT ROWID;
 """
-MIGRATIONS: Final = (SCHEMA_1, SCHEMA_2)
+SCHEMA_3: Final = """
+    CREATE TABLE entities (
+        path TEXT PRIMARY KEY,
+        kind TEXT NOT NULL,
+        declared TEXT,
+        entry TEXT,
+        created_at_ms INTEGER NOT NULL,
+        updated_at_ms INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+"""
+MIGRATIONS: Final = (SCHEMA_1, SCHEMA_2, SCHEMA_3)
 """What turns each version of the schema into the next; an empty file has version 0."""
 
 _INSERT: Final = """
@@ -50,6 +60,11 @@ _INSERT: Final = """
 _COUNT_DELIVERY: Final = """
     UPDATE messages
     SET delivery_count = ?
+    WHERE id = ?
+"""
+_REWRITE: Final = """
+    UPDATE messages
+    SET content = ?
     WHERE id = ?
 """
 _DEFER: Final = """
@@ -84,6 +99,40 @@ _FORGET_IDS: Final = """
     DELETE FROM message_ids
     WHERE entity = ? AND until_ms <= ?
 """
+_PUT_ENTITY: Final = """
+    INSERT INTO entities (path, kind, declared, entry, created_at_ms, updated_at_ms)
+    VALUES (?, ?, ?, ?, ?, ?)
+    ON CONFLICT (path) DO UPDATE
+    SET kind = excluded.kind, declared = excluded.declared, entry = excluded.entry,
+        created_at_ms = excluded.created_at_ms, updated_at_ms = excluded.updated_at_ms
+"""
+_FORGET_ENTITY: Final = """
+    DELETE FROM entities
+    WHERE path = ?
+"""
+_EMPTY: Final = (
+    """
+    DELETE FROM messages
+    WHERE queue = ?
+    """,
+    """
+    DELETE FROM counters
+    WHERE name = ?
+    """,
+    """
+    DELETE FROM sessions
+    WHERE queue = ?
+    """,
+    """
+    DELETE FROM message_ids
+    WHERE entity = ?
+    """,
+)
+ALL_ENTITIES: Final = """
+    SELECT path, kind, declared, entry, created_at_ms, updated_at_ms
+    FROM entities
+    ORDER BY path
+"""
 ALL_MESSAGES: Final = """
     SELECT id, queue, sequence, enqueued_sequence, enqueued_at_ms, expires_at_ms, delivery_count,
         content, due_at_ms, deferred
@@ -105,6 +154,32 @@ ALL_MESSAGE_IDS: Final = """
     FROM message_ids
     ORDER BY until_ms, entity, message_id
 """
+
+
+class PutEntity(NamedTuple):
+    """A queue, topic or subscription is as `entry` says, in JSON; None says that it was deleted.
+
+    `declared` is what the topology file said of it at that time, None when it was not in there.
+    """
+
+    path: str
+    kind: str
+    declared: str | None
+    entry: str | None
+    created_at_ms: int
+    updated_at_ms: int
+
+
+class ForgetEntity(NamedTuple):
+    """Nothing is known of an entity any more."""
+
+    path: str
+
+
+class Empty(NamedTuple):
+    """All messages of a queue or topic are gone, and everything else that was kept with it."""
+
+    name: str
 
 
 class Insert(NamedTuple):
@@ -135,6 +210,13 @@ class CountDelivery(NamedTuple):
     """A delivery of a message failed."""
 
     delivery_count: int
+    id: int
+
+
+class Rewrite(NamedTuple):
+    """A receiver changed properties of a message."""
+
+    content: bytes
     id: int
 
 
@@ -175,7 +257,18 @@ class ForgetIds(NamedTuple):
 
 
 type Change = (
-    Insert | Delete | CountDelivery | Defer | Advance | SetSessionState | RememberId | ForgetIds
+    Insert
+    | Delete
+    | CountDelivery
+    | Rewrite
+    | Defer
+    | Advance
+    | SetSessionState
+    | RememberId
+    | ForgetIds
+    | PutEntity
+    | ForgetEntity
+    | Empty
 )
 
 
@@ -186,20 +279,38 @@ class Stored(NamedTuple):
     counters: dict[str, int]
     sessions: list[SetSessionState]
     message_ids: list[RememberId]
+    entities: list[PutEntity]
 
 
 def statements(changes: Sequence[Change]) -> Iterable[tuple[str, list[tuple[object, ...]]]]:
-    """SQL and its rows for all of the changes; of changes to one counter or state the last wins."""
+    """SQL and its rows for all of the changes; of changes to one counter or state the last wins.
+
+    What empties a queue stands between what came before and what comes after.
+    """
+    start = 0
+    for at, change in enumerate(changes):
+        if isinstance(change, Empty):
+            yield from _grouped(changes[start:at])
+            for statement in _EMPTY:
+                yield statement, [tuple(change)]
+            start = at + 1
+    yield from _grouped(changes[start:] if start else changes)
+
+
+def _grouped(changes: Sequence[Change]) -> Iterable[tuple[str, list[tuple[object, ...]]]]:
     counters = {change.name: change for change in changes if isinstance(change, Advance)}
     states = {c[:2]: c for c in changes if isinstance(c, SetSessionState)}
     cleared = [key for key, change in states.items() if change.state is None]
     for sql, kind in (
         (_INSERT, Insert),
         (_COUNT_DELIVERY, CountDelivery),
+        (_REWRITE, Rewrite),
         (_DEFER, Defer),
         (_DELETE, Delete),
         (_REMEMBER_ID, RememberId),
         (_FORGET_IDS, ForgetIds),
+        (_FORGET_ENTITY, ForgetEntity),
+        (_PUT_ENTITY, PutEntity),
     ):
         yield sql, [tuple(change) for change in changes if isinstance(change, kind)]
     yield _ADVANCE, [tuple(change) for change in counters.values()]

@@ -6,7 +6,6 @@ from typing import Final
 
 from localcloud.servicebus import encoding as enc
 from localcloud.servicebus import performatives as amqp
-from localcloud.servicebus.cbs import TokenGate
 from localcloud.servicebus.errors import (
     ILLEGAL_STATE,
     INTERNAL_ERROR,
@@ -51,7 +50,7 @@ class Connection(FrameTransport):
 
     def __init__(self, service: Service) -> None:
         super().__init__(service)
-        self.gate = TokenGate(service.keys)
+        self.gate = service.gate()
         self.peer_max_frame_size = MIN_MAX_FRAME_SIZE
         self._reader = FrameReader(service.limits.max_frame_bytes)
         self._sessions: dict[int, Session] = {}
@@ -194,6 +193,10 @@ class Connection(FrameTransport):
             raise AmqpError(ILLEGAL_STATE, f"a session has begun on channel {channel} already")
         self._ended.discard(channel)
         self._sessions[channel] = Session(self, channel, fields)
+
+    def end_links(self, path: str, error: AmqpError) -> None:
+        for session in self._sessions.values():
+            session.end_links(path, error)
 
     def watch_tokens(self) -> None:
         """End links when the tokens behind them expire."""

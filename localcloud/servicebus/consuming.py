@@ -97,13 +97,11 @@ class ConsumeLink(OutgoingLink):
         elif outcome.code == amqp.RELEASED:
             self._queue.release(token, settled)
         elif outcome.code == amqp.REJECTED:
-            reason = outcome.info("DeadLetterReason")
-            description = outcome.info("DeadLetterErrorDescription")
-            self._queue.dead_letter(token, reason, description, settled)
+            self._queue.dead_letter(token, outcome.properties, settled)
         elif outcome.code == amqp.MODIFIED and outcome.undeliverable_here:
-            self._queue.defer(token, settled)
+            self._queue.defer(token, outcome.properties, settled)
         elif outcome.code == amqp.MODIFIED:
-            self._queue.abandon(token, settled)
+            self._queue.abandon(token, outcome.properties, settled)
         else:
             raise AmqpError(NOT_IMPLEMENTED, "This delivery state is not supported.")
 

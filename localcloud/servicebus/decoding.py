@@ -23,6 +23,12 @@ class Symbol(str):
     __slots__ = ()
 
 
+class Timestamp(int):
+    """Milliseconds since 1970-01-01 UTC; equal to the `int` of the same value."""
+
+    __slots__ = ()
+
+
 class Described(NamedTuple):
     """A value with the descriptor that gives it its meaning."""
 
@@ -242,6 +248,14 @@ def _symbol(data: bytes) -> Value:
     return Symbol(data.decode("ascii"))
 
 
+_MILLISECONDS: Final = struct.Struct(">q")
+
+
+def _timestamp(buffer: bytes, at: int, depth: int) -> tuple[Value, int]:  # noqa: ARG001 - a reader
+    (value,) = _MILLISECONDS.unpack_from(buffer, at)
+    return Timestamp(value), at + 8
+
+
 _EMPTY_GROUP: Final = 0x4
 _FIXED_WIDTHS: Final = {0x4: 0, 0x5: 1, 0x6: 2, 0x7: 4, 0x8: 8, 0x9: 16}
 _LIST0, _LIST8, _LIST32, _MAP8, _MAP32 = 0x45, 0xC0, 0xD0, 0xC1, 0xD1
@@ -270,7 +284,7 @@ _READERS: Final[dict[int, _Reader]] = {
     0x80: _fixed(">Q"),
     0x81: _fixed(">q"),
     0x82: _fixed(">d"),
-    0x83: _fixed(">q"),
+    0x83: _timestamp,
     0x84: _opaque(8),
     0x94: _opaque(16),
     0x98: _uuid,

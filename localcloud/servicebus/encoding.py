@@ -5,6 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 from uuid import UUID
 
+from localcloud.servicebus.decoding import Timestamp
+
 NULL: Final = b"\x40"
 TRUE: Final = b"\x41"
 FALSE: Final = b"\x42"
@@ -82,12 +84,16 @@ def scalar(value: object) -> bytes:
     """A simple value in the AMQP type that is nearest to its Python type, null for all others."""
     if isinstance(value, bool):
         return boolean(value)
+    if isinstance(value, Timestamp):
+        return timestamp(value)
     if isinstance(value, int):
         return long(value) if -_LONG_LIMIT <= value < _LONG_LIMIT else double(float(value))
     if isinstance(value, float):
         return double(value)
     if isinstance(value, str):
         return string(value)
+    if isinstance(value, bytes):
+        return binary(value)
     return uuid(value) if isinstance(value, UUID) else NULL
 
 
@@ -126,6 +132,11 @@ def string_array(texts: Iterable[str]) -> bytes:
 def described(code: int, value: bytes) -> bytes:
     """A value described by a numeric descriptor below 256."""
     return bytes((0x00, 0x53, code)) + value
+
+
+def described_by(code: int, value: bytes) -> bytes:
+    """A value described by any numeric descriptor."""
+    return b"\x00" + ulong(code) + value
 
 
 def composite(code: int, fields: Sequence[bytes]) -> bytes:

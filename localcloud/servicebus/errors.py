@@ -23,6 +23,8 @@ SESSION_LOCK_LOST: Final = "com.microsoft:session-lock-lost"
 SESSION_CANNOT_BE_LOCKED: Final = "com.microsoft:session-cannot-be-locked"
 SESSION_NOT_FOUND: Final = "com.microsoft:session-not-found"
 TIMEOUT: Final = "com.microsoft:timeout"
+ENTITY_DISABLED: Final = "com.microsoft:entity-disabled"
+ALREADY_EXISTS: Final = "com.microsoft:entity-already-exists"
 ARGUMENT_ERROR: Final = "com.microsoft:argument-error"
 
 

@@ -2,13 +2,16 @@
 
 import asyncio
 import logging
-from collections.abc import Iterable
-from typing import Final
+import sys
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+from typing import Final, NamedTuple
 
-from localcloud.servicebus.changes import CountDelivery, Defer, Delete, Insert
+from localcloud.servicebus.changes import CountDelivery, Defer, Delete, Insert, Rewrite
+from localcloud.servicebus.decoding import Value
 from localcloud.servicebus.entities import Ids, Message, QueueSettings, State, now_ms
 from localcloud.servicebus.errors import NOT_ALLOWED, AmqpError
-from localcloud.servicebus.message import Content
+from localcloud.servicebus.message import DEAD_LETTER_DESCRIPTION, DEAD_LETTER_REASON, Content
 from localcloud.servicebus.routing import MAX_HOPS, Destination, History, Staging
 from localcloud.servicebus.schedules import Schedule
 from localcloud.servicebus.store import Done, Store
@@ -19,9 +22,19 @@ MAX_DELIVERIES_REASON: Final = "MaxDeliveryCountExceeded"
 EXPIRED_REASON: Final = "TTLExpiredException"
 NO_SESSION_REASON: Final = "Session ID is null."
 HOPS_REASON: Final = "MaxTransferHopCountExceeded"
+NO_CHANGES: Final[Mapping[str, Value]] = MappingProxyType({})
 SWEEP_S: Final = 1.0
 """Least time between two searches for expired messages: delivery and peek check for themselves."""
 FORWARD_RETRY_S: Final = 1.0
+
+
+class Counts(NamedTuple):
+    """Messages of a queue, and their size altogether. Deferred ones are among the active."""
+
+    active: int
+    scheduled: int
+    dead: int
+    size_bytes: int
 
 
 class Ledger:
@@ -44,6 +57,9 @@ class Ledger:
         self.history: History | None = None
         self.schedule = Schedule(self, store, ids)
         self.sequence = 0
+        self.status = "Active"
+        self.gone = False
+        self.used_at_ms = now_ms()
         self._store = store
         self._ids = ids
         self._dead_letters = dead_letters
@@ -87,9 +103,7 @@ class Ledger:
     ) -> None:
         """Dead-letter a message that never was in this queue."""
         assert self._dead_letters is not None
-        self._dead_letters.put(
-            content.with_dead_letter_reason(reason, description), staging, origin
-        )
+        self._dead_letters.put(content.modified(why(reason, description)), staging, origin)
 
     def put(
         self,
@@ -102,18 +116,28 @@ class Ledger:
     ) -> None:
         """Stage a message of this very queue."""
         sequence = self.advance(staging)
+        if self._dead_letters is not None:
+            content = content.limited(self.settings.default_ttl_ms)
         at_ms = staging.now_ms if enqueued_at_ms is None else enqueued_at_ms
-        lives = [ttl for ttl in (content.ttl_ms, self.settings.default_ttl_ms) if ttl is not None]
+        lives = content.ttl_ms if self._dead_letters is not None else None
         message = Message(
             self._ids.next(),
             sequence,
             origin or sequence,
             at_ms,
-            at_ms + min(lives) if lives and self._dead_letters else None,
+            None if lives is None else at_ms + lives,
             delivery_count,
             content,
         )
         staging.add(message.row(self.key), lambda: self._admit(message))
+
+    def counts(self) -> Counts:
+        """How much is in the queue and its dead-letter queue; looks at every message."""
+        waiting = [*self.schedule.messages()]
+        dead = [] if self._dead_letters is None else self._dead_letters.peek(0, sys.maxsize)
+        everything = (*self._messages.values(), *waiting, *dead)
+        size = sum(message.content.size() for message in everything)
+        return Counts(len(self._messages), len(waiting), len(dead), size)
 
     def restore(self, rows: Iterable[Insert]) -> None:
         """Take back what the store kept. Locks are gone: the messages can be received again."""
@@ -123,7 +147,17 @@ class Ledger:
             else:
                 self.schedule.restore(row)
 
+    def dissolve(self) -> None:
+        """The queue is deleted: nothing is left of it, and nothing comes to it any more."""
+        self.gone = True
+        self.schedule.dissolve()
+        self._messages.clear()
+        if self._sweep_timer is not None:
+            self._sweep_timer.cancel()
+
     def _admit(self, message: Message) -> None:
+        if self.gone:
+            return
         self._messages[message.sequence] = message
         self.make_available(message)
         if message.expires_at_ms is not None:
@@ -131,6 +165,8 @@ class Ledger:
 
     def make_available(self, message: Message) -> None:
         """Nobody holds the message: offer it, set it aside again if deferred, or forward it."""
+        if self.gone:
+            return
         if self.forward_to is not None:
             self._move(message)
         elif message.deferred:
@@ -150,7 +186,7 @@ class Ledger:
 
         def moved(failure: AmqpError | None) -> None:
             if failure is None:
-                del self._messages[message.sequence]
+                self._forget(message)
             else:
                 asyncio.get_running_loop().call_later(FORWARD_RETRY_S, self._move, message)
 
@@ -187,36 +223,45 @@ class Ledger:
         self._submit(message, staging, done)
 
     def _forget(self, message: Message) -> None:
-        del self._messages[message.sequence]
+        self._messages.pop(message.sequence, None)
 
-    def _count_failure(self, message: Message, done: Done) -> None:
+    def _count_failure(
+        self, message: Message, done: Done, properties: Mapping[str, Value] = NO_CHANGES
+    ) -> None:
         message.delivery_count += 1
         limit = self.settings.max_delivery_count
         if limit is not None and message.delivery_count >= limit:
             description = f"Message could not be consumed after {limit} delivery attempts."
-            self._bury(message, MAX_DELIVERIES_REASON, description, done)
+            self._bury(message, {**properties, **why(MAX_DELIVERIES_REASON, description)}, done)
             return
         staging = Staging()
+        self._modify(message, properties, staging)
         staging.add(
             CountDelivery(message.delivery_count, message.id), lambda: self.make_available(message)
         )
         self._submit(message, staging, done)
 
-    def _set_aside(self, message: Message, done: Done) -> None:
+    def _modify(self, message: Message, properties: Mapping[str, Value], staging: Staging) -> None:
+        """Stage other application properties of a message."""
+        if properties:
+            content = message.content.modified(properties)
+            rewrite = Rewrite(content.stored(), message.id)
+            staging.add(rewrite, lambda: setattr(message, "content", content))
+
+    def _set_aside(self, message: Message, properties: Mapping[str, Value], done: Done) -> None:
         def deferred() -> None:
             message.deferred = True
             self.make_available(message)
 
         staging = Staging()
+        self._modify(message, properties, staging)
         staging.add(Defer(message.id), deferred)
         self._submit(message, staging, done)
 
-    def _bury(
-        self, message: Message, reason: str | None, description: str | None, done: Done
-    ) -> None:
+    def _bury(self, message: Message, properties: Mapping[str, Value], done: Done) -> None:
         if self._dead_letters is None:
             raise AmqpError(NOT_ALLOWED, "A dead letter cannot be dead-lettered again.")
-        content = message.content.with_dead_letter_reason(reason, description)
+        content = message.content.modified(properties)
         staging = Staging()
         staging.add(Delete(message.id), lambda: self._forget(message))
         if self.forward_dead_letters_to is not None:
@@ -236,7 +281,7 @@ class Ledger:
     def _expire(self, message: Message) -> None:
         if self.settings.dead_letter_expired and self._dead_letters is not None:
             description = "The message expired and was dead lettered."
-            self._bury(message, EXPIRED_REASON, description, nobody_waits)
+            self._bury(message, why(EXPIRED_REASON, description), nobody_waits)
         else:
             self._remove(message, nobody_waits)
 
@@ -259,6 +304,11 @@ class Ledger:
         ends = [m.expires_at_ms for m in self._messages.values() if m.expires_at_ms is not None]
         if ends:
             self._sweep_at(min(ends))
+
+
+def why(reason: str, description: str) -> dict[str, Value]:
+    """The two properties in which the SDKs read why a message is dead."""
+    return {DEAD_LETTER_REASON: reason, DEAD_LETTER_DESCRIPTION: description}
 
 
 def nobody_waits(_failure: AmqpError | None) -> None:

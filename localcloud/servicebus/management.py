@@ -5,9 +5,12 @@ from typing import TYPE_CHECKING, Final
 
 from localcloud.servicebus import encoding as enc
 from localcloud.servicebus import message as wire
-from localcloud.servicebus.broker import Broker, Entity
+from localcloud.servicebus.background import run
+from localcloud.servicebus.broker import Entity
 from localcloud.servicebus.cbs import TokenRefused
+from localcloud.servicebus.decoding import Value
 from localcloud.servicebus.errors import (
+    ALREADY_EXISTS,
     ARGUMENT_ERROR,
     LOCK_LOST,
     MESSAGE_NOT_FOUND,
@@ -19,8 +22,10 @@ from localcloud.servicebus.errors import (
     AmqpError,
 )
 from localcloud.servicebus.message import Content
+from localcloud.servicebus.namespace import Namespace
 from localcloud.servicebus.operations import OF_MESSAGES, OF_SESSIONS, PUBLISHING, Call
 from localcloud.servicebus.queues import Queue
+from localcloud.servicebus.rule_operations import OF_RULES
 from localcloud.servicebus.session_queues import SessionQueue
 
 if TYPE_CHECKING:
@@ -39,6 +44,7 @@ _STATUS: Final = {
     NOT_ALLOWED: 403,
     NOT_FOUND: 404,
     MESSAGE_NOT_FOUND: 404,
+    ALREADY_EXISTS: 409,
     LOCK_LOST: 410,
     SESSION_LOCK_LOST: 410,
     NOT_IMPLEMENTED: 501,
@@ -57,11 +63,26 @@ class CbsNode:
         if properties.get("operation") != "put-token":
             reply(_cbs_reply(request, 501, "NotImplemented: Only put-token is."))
             return
+        token, name = request.value(), properties.get("name")
+        if self._connection.gate.knows(token):
+            run(self._admit(request, reply, name, str(token)))
+            return
         try:
-            self._connection.gate.put(properties.get("name"), request.value())
+            self._connection.gate.put(name, token)
         except TokenRefused as refusal:
             reply(_cbs_reply(request, UNAUTHORIZED, str(refusal)))
-            return
+        else:
+            self._accept(request, reply)
+
+    async def _admit(self, request: Content, reply: Reply, name: Value, token: str) -> None:
+        try:
+            await self._connection.gate.put_bearer(name, token)
+        except TokenRefused as refusal:
+            reply(_cbs_reply(request, UNAUTHORIZED, str(refusal)))
+        else:
+            self._accept(request, reply)
+
+    def _accept(self, request: Content, reply: Reply) -> None:
         self._connection.watch_tokens()
         reply(_cbs_reply(request, ACCEPTED, "Accepted"))
 
@@ -69,8 +90,9 @@ class CbsNode:
 class ManagementNode:
     """Works on the messages of one topic or queue."""
 
-    def __init__(self, broker: Broker, entity: Entity) -> None:
-        self._broker = broker
+    def __init__(self, namespace: Namespace, entity: Entity) -> None:
+        self._namespace = namespace
+        self._broker = namespace.broker
         self._entity = entity
 
     def answer(self, request: Content, reply: Reply) -> None:
@@ -96,7 +118,9 @@ class ManagementNode:
 
         link = properties.get("associated-link-name")
         call = Call(arguments, link if isinstance(link, str) else None, answer)
-        if operation in PUBLISHING:
+        if operation in OF_RULES:
+            OF_RULES[operation](self._namespace, self._entity.key, call)
+        elif operation in PUBLISHING:
             PUBLISHING[operation](self._broker, self._entity, call)
         elif isinstance(self._entity, SessionQueue) and operation in OF_SESSIONS:
             OF_SESSIONS[operation](self._entity, call)

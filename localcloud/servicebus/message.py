@@ -4,7 +4,14 @@ from collections.abc import Mapping
 from typing import Final, Self
 
 from localcloud.servicebus import encoding as enc
-from localcloud.servicebus.decoding import Described, Value, decode, raw_items, skip
+from localcloud.servicebus.decoding import (
+    Described,
+    Timestamp,
+    Value,
+    decode,
+    raw_items,
+    skip,
+)
 from localcloud.servicebus.errors import DECODE_ERROR, AmqpError
 
 HEADER: Final = 0x70
@@ -25,6 +32,8 @@ LOCKED_UNTIL: Final = "x-opt-locked-until"
 MESSAGE_STATE: Final = "x-opt-message-state"
 SCHEDULED_TIME: Final = "x-opt-scheduled-enqueue-time"
 DEAD_LETTER_SOURCE: Final = "x-opt-deadletter-source"
+DEAD_LETTER_REASON: Final = "DeadLetterReason"
+DEAD_LETTER_DESCRIPTION: Final = "DeadLetterErrorDescription"
 _BROKER_ANNOTATIONS: Final = frozenset(
     {SEQUENCE_NUMBER, ENQUEUED_TIME, ENQUEUED_SEQUENCE_NUMBER, LOCKED_UNTIL, MESSAGE_STATE}
 )
@@ -175,7 +184,7 @@ class Content:
     def due_at_ms(self) -> int | None:
         """When the message is to be enqueued, if its sender set a time."""
         due = self.annotation(SCHEDULED_TIME)
-        return due if type(due) is int else None
+        return due if isinstance(due, Timestamp) else None
 
     def limited(self, limit_ms: int | None) -> "Content":
         """The message, living no longer than its topic allows."""
@@ -217,17 +226,10 @@ class Content:
     def _properties_at(self) -> int:
         return decode(self._properties, 1)[1]
 
-    def with_application_property(self, name: str, value: Value) -> "Content":
-        """A copy with another value of an application property; None removes it."""
-        return self._with_application_properties({name: value})
-
-    def with_dead_letter_reason(self, reason: str | None, description: str | None) -> "Content":
-        """A copy that says why it was dead-lettered, in the two properties that the SDKs read."""
-        given = {"DeadLetterReason": reason, "DeadLetterErrorDescription": description}
-        added = {name: text for name, text in given.items() if text is not None}
-        return self._with_application_properties(added) if added else self
-
-    def _with_application_properties(self, values: Mapping[str, Value]) -> "Content":
+    def modified(self, values: Mapping[str, Value]) -> "Content":
+        """A copy with these values of application properties; None removes one."""
+        if not values:
+            return self
         pairs = {}
         if self._application_properties:
             value_at = decode(self._application_properties, 1)[1]
@@ -237,6 +239,10 @@ class Content:
         parts = [part for pair in pairs.items() if pair[0] not in removed for part in pair]
         section = enc.described(APPLICATION_PROPERTIES, enc.map_of(parts)) if parts else b""
         return self._but(_application_properties=section, _decoded=None)
+
+    def size(self) -> int:
+        """Bytes of what the sender's application wrote."""
+        return len(self._properties) + len(self._application_properties) + len(self._body)
 
     def stored(self) -> bytes:
         """The form that is kept: everything the sender wrote, nothing that changes later."""

@@ -9,7 +9,12 @@ from localcloud.servicebus.broker import Broker, Entity
 from localcloud.servicebus.decoding import Value
 from localcloud.servicebus.entities import Message
 from localcloud.servicebus.errors import ARGUMENT_ERROR, AmqpError
-from localcloud.servicebus.message import Content
+from localcloud.servicebus.message import (
+    DEAD_LETTER_DESCRIPTION,
+    DEAD_LETTER_REASON,
+    Content,
+)
+from localcloud.servicebus.performatives import text_keys
 from localcloud.servicebus.queues import Queue
 from localcloud.servicebus.session_queues import SessionQueue
 from localcloud.servicebus.store import Done
@@ -141,15 +146,17 @@ def _update_disposition(queue: Queue, call: Call) -> None:
 
 def _settle(queue: Queue, token: UUID, call: Call, done: Done) -> None:
     status = call.arguments.get("disposition-status")
+    properties = text_keys(call.arguments.get("properties-to-modify"))
     if status == "completed":
         queue.complete(token, done)
     elif status == "abandoned":
-        queue.abandon(token, done)
+        queue.abandon(token, properties, done)
     elif status == "defered":  # so written by the service and all its clients
-        queue.defer(token, done)
+        queue.defer(token, properties, done)
     elif status == "suspended":
-        reason = call.text("deadletter-reason")
-        queue.dead_letter(token, reason, call.text("deadletter-description"), done)
+        properties[DEAD_LETTER_REASON] = call.text("deadletter-reason")
+        properties[DEAD_LETTER_DESCRIPTION] = call.text("deadletter-description")
+        queue.dead_letter(token, properties, done)
     else:
         raise AmqpError(ARGUMENT_ERROR, f"Disposition {status!r} is unknown.")
 

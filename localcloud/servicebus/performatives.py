@@ -279,7 +279,8 @@ class Outcome:
     """What a receiver decided about a delivery."""
 
     code: int
-    error_info: dict[Value, Value]
+    properties: dict[str, Value]
+    """Application properties to set: two of them say why a dead letter is dead."""
     undeliverable_here: bool
 
     @classmethod
@@ -297,11 +298,14 @@ class Outcome:
             info = Fields(error.value).value(2) if isinstance(error, Described) else None
         elif code == MODIFIED:
             undeliverable = Fields(state.value).flag(1)
-        return cls(code, info if isinstance(info, dict) else {}, undeliverable)
+            info = Fields(state.value).value(2)
+        return cls(code, text_keys(info), undeliverable)
 
-    def info(self, name: str) -> str | None:
-        value = self.error_info.get(name)
-        return value if isinstance(value, str) else None
+
+def text_keys(value: Value) -> dict[str, Value]:
+    """The entries of a map whose keys are text; none of anything else."""
+    entries = value.items() if isinstance(value, dict) else ()
+    return {str(name): item for name, item in entries if isinstance(name, str)}
 
 
 @dataclass(frozen=True, slots=True)

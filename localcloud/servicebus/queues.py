@@ -4,9 +4,10 @@ import asyncio
 import heapq
 import itertools
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from uuid import UUID, uuid4
 
+from localcloud.servicebus.decoding import Value
 from localcloud.servicebus.entities import Consumer, Ids, Message, QueueSettings, State, now_ms
 from localcloud.servicebus.errors import (
     MESSAGE_NOT_FOUND,
@@ -63,11 +64,29 @@ class Queue(Ledger):
     ) -> None:
         super().__init__(name, settings, store=store, ids=ids, dead_letters=dead_letters)
         self._shelf = Shelf(self._expire)
-        # All locks of a queue last equally long, so the order of insertion is that of expiry.
+        # Locks last equally long unless the queue was changed: insertion is the order of expiry.
         self._locks: dict[UUID, Message] = {}
+        self.has_mixed_locks = False
+        """Whether the lock duration was changed while the broker ran."""
         self._consumers: deque[Consumer] = deque()
         self._pump_scheduled = False
         self._lock_timer: asyncio.TimerHandle | None = None
+
+    def dissolve(self) -> None:
+        super().dissolve()
+        self._locks.clear()
+        if self._lock_timer is not None:
+            self._lock_timer.cancel()
+
+    def in_use(self) -> bool:
+        """Whether anybody receives."""
+        return self._has_consumers()
+
+    def redirect(self) -> None:
+        """Where messages go on to has changed: forward what nobody holds."""
+        for message in tuple(self._messages.values()):
+            if message.state in (State.READY, State.DEFERRED):
+                self.make_available(message)
 
     def add_consumer(self, consumer: Consumer) -> None:
         self._consumers.append(consumer)
@@ -97,26 +116,27 @@ class Queue(Ledger):
         """Remove a message for good. Raises MessageLockLost."""
         self._remove(self._claim(token), done)
 
-    def abandon(self, token: UUID, done: Done) -> None:
-        """Count a failed delivery and make the message available. Raises MessageLockLost."""
-        self._count_failure(self._claim(token), done)
+    def abandon(self, token: UUID, properties: Mapping[str, Value], done: Done) -> None:
+        """Count a failed delivery and make the message available. Raises MessageLockLost.
 
-    def defer(self, token: UUID, done: Done) -> None:
-        """Set a message aside for `receive_deferred`. Raises MessageLockLost."""
-        self._set_aside(self._claim(token), done)
+        This and the next two also set application `properties` of the message.
+        """
+        self._count_failure(self._claim(token), done, properties)
+
+    def defer(self, token: UUID, properties: Mapping[str, Value], done: Done) -> None:
+        """Set a message aside for `deferred`. Raises MessageLockLost."""
+        self._set_aside(self._claim(token), properties, done)
 
     def release(self, token: UUID, done: Done) -> None:
         """Make a message available as if it had not been delivered. Raises MessageLockLost."""
         self.make_available(self._claim(token))
         done(None)
 
-    def dead_letter(
-        self, token: UUID, reason: str | None, description: str | None, done: Done
-    ) -> None:
+    def dead_letter(self, token: UUID, properties: Mapping[str, Value], done: Done) -> None:
         """Move a message to the dead-letter queue. Raises MessageLockLost, or AmqpError there."""
         if self._dead_letters is None:
             raise AmqpError(NOT_ALLOWED, "A dead letter cannot be dead-lettered again.")
-        self._bury(self._claim(token), reason, description, done)
+        self._bury(self._claim(token), properties, done)
 
     def deferred(self, sequences: Sequence[int], session: str | None) -> list[Message]:
         """The deferred messages with these numbers. Raises AmqpError unless all can be received."""
@@ -207,20 +227,23 @@ class Queue(Ledger):
         self._remove(message, removed)
 
     def _watch_locks(self) -> None:
-        if self._lock_timer is None and self._locks:
-            first = next(iter(self._locks.values()))
-            delay_s = max(first.locked_until_ms - now_ms(), 0) / 1000 + 0.001
+        held = self._locks.values()
+        if self._lock_timer is None and held:
+            first_ms = self._first_expiry_ms(message.locked_until_ms for message in held)
+            delay_s = max(first_ms - now_ms(), 0) / 1000 + 0.001
             loop = asyncio.get_running_loop()
             self._lock_timer = loop.call_later(delay_s, self._expire_locks)
+
+    def _first_expiry_ms(self, times: Iterable[int]) -> int:
+        return min(times) if self.has_mixed_locks else next(iter(times))
 
     def _expire_locks(self) -> None:
         self._lock_timer = None
         now = now_ms()
-        lost = []
-        for message in self._locks.values():
-            if message.locked_until_ms > now:
-                break
-            lost.append(message)
+        held = iter(self._locks.values())
+        lost = [*itertools.takewhile(lambda message: message.locked_until_ms <= now, held)]
+        if self.has_mixed_locks:
+            lost += [message for message in held if message.locked_until_ms <= now]
         for message in lost:
             self._unlock(message)
             self._count_failure(message, nobody_waits)

@@ -57,6 +57,7 @@ class Destination(Protocol):
 
     name: str
     key: str
+    gone: bool
 
     def advance(self, staging: Staging) -> int:
         """The next sequence number."""
@@ -83,11 +84,15 @@ class History:
     def __init__(self, entity: str, window_ms: int) -> None:
         self._entity = entity
         self._window_ms = window_ms
-        # The window is the same for all, so the order of insertion is that of expiry.
+        # Most have the same window, so the order of insertion is that of expiry, more or less.
         self._until: dict[str, int] = {}
 
     def restore(self, row: RememberId) -> None:
         self._until[row.message_id] = row.until_ms
+
+    def keep_for(self, window_ms: int) -> None:
+        """Remember ids that come from now on for another time."""
+        self._window_ms = window_ms
 
     def is_new(self, content: Content, staging: Staging) -> bool:
         """Whether no other message with this id came; from now on this one has."""
@@ -115,6 +120,14 @@ class History:
 
 
 @dataclass(eq=False)
+class Subscription:
+    """Where copies of a topic's messages go, and the rules that choose them."""
+
+    queue: Destination
+    rules: tuple[Rule, ...]
+
+
+@dataclass(eq=False)
 class Topic:
     """Takes messages in and keeps none: each subscription that wants one gets its own copy."""
 
@@ -122,7 +135,10 @@ class Topic:
     default_ttl_ms: int | None = None
     history: History | None = None
     sequence: int = 0
-    subscriptions: list[tuple[Destination, tuple[Rule, ...]]] = field(default_factory=list)
+    status: str = "Active"
+    gone: bool = False
+    used_at_ms: int = field(default_factory=now_ms)
+    subscriptions: dict[str, Subscription] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.key = self.name.lower()
@@ -145,6 +161,6 @@ class Topic:
             return
         sequence = self.advance(staging)
         limited = content.limited(self.default_ttl_ms)
-        for queue, rules in self.subscriptions:
-            for copy in copies(rules, limited):
-                queue.take(copy, staging, origin=origin or sequence, hops=hops)
+        for subscription in self.subscriptions.values():
+            for copy in copies(subscription.rules, limited):
+                subscription.queue.take(copy, staging, origin=origin or sequence, hops=hops)

@@ -1,7 +1,7 @@
 """The rules of a subscription: which messages it gets a copy of, and what is changed in it."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from localcloud.servicebus.decoding import Value
@@ -9,19 +9,20 @@ from localcloud.servicebus.message import Content
 from localcloud.servicebus.sql import Evaluate, Parser, Property, SqlError
 
 SYSTEM_PROPERTIES: Final = {
-    "ContentType": "content-type",
     "CorrelationId": "correlation-id",
-    "Label": "subject",
-    "Subject": "subject",
     "MessageId": "message-id",
-    "ReplyTo": "reply-to",
-    "ReplyToSessionId": "reply-to-group-id",
-    "SessionId": "group-id",
     "To": "to",
+    "ReplyTo": "reply-to",
+    "Label": "subject",
+    "SessionId": "group-id",
+    "ReplyToSessionId": "reply-to-group-id",
+    "ContentType": "content-type",
 }
 """What a correlation filter calls a property, and what AMQP calls it."""
+DEFAULT_RULE: Final = "$Default"
 
 type Scalar = str | int | float | bool
+"""A value to compare with; points in time are `Timestamp`, which is an int."""
 
 
 class Filter(Protocol):
@@ -30,6 +31,7 @@ class Filter(Protocol):
     def matches(self, content: Content) -> bool: ...
 
 
+@dataclass(frozen=True)
 class TrueFilter:
     """Matches every message: what a subscription without rules has."""
 
@@ -38,10 +40,18 @@ class TrueFilter:
 
 
 @dataclass(frozen=True)
+class FalseFilter:
+    """Matches no message."""
+
+    def matches(self, content: Content) -> bool:  # noqa: ARG002 - the interface of a filter
+        return False
+
+
+@dataclass(frozen=True)
 class CorrelationFilter:
     """Matches when every named property of the message has the given value.
 
-    Text is compared with regard to case, as Service Bus does.
+    Text is compared with regard to case, as Service Bus does. `system` has AMQP's names.
     """
 
     system: Mapping[str, str]
@@ -58,12 +68,20 @@ class CorrelationFilter:
         return True
 
 
+@dataclass(frozen=True)
 class SqlFilter:
-    """Matches when an expression is true, not when it is unknown. Raises SqlError."""
+    """Matches when an expression is true, not when it is unknown. Raises SqlError.
 
-    def __init__(self, expression: str) -> None:
-        parser = Parser(expression)
-        self._condition = parser.expression()
+    `parameters` are the values of the names in it that begin with @.
+    """
+
+    expression: str
+    parameters: Mapping[str, Scalar] = field(default_factory=dict)
+    _condition: Evaluate = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        parser = Parser(self.expression, self.parameters)
+        object.__setattr__(self, "_condition", parser.expression())
         if not parser.at_end():
             raise SqlError("something follows the end of the expression")
 
@@ -71,12 +89,18 @@ class SqlFilter:
         return self._condition(content) is True
 
 
+@dataclass(frozen=True)
 class SqlAction:
     """Statements `SET property = expression` and `REMOVE property`, in order. Raises SqlError."""
 
-    def __init__(self, statements: str) -> None:
-        parser = Parser(statements)
-        self._steps: list[tuple[Property, Evaluate | None]] = []
+    expression: str
+    parameters: Mapping[str, Scalar] = field(default_factory=dict)
+    _steps: list[tuple[Property, Evaluate | None]] = field(
+        init=False, repr=False, compare=False, default_factory=list
+    )
+
+    def __post_init__(self) -> None:
+        parser = Parser(self.expression, self.parameters)
         while not parser.at_end():
             if parser.accept("REMOVE"):
                 self._steps.append((parser.property(), None))
@@ -92,8 +116,11 @@ class SqlAction:
         """The changed copy."""
         for target, expression in self._steps:
             value = None if expression is None else expression(content)
-            change = content.with_property if target.system else content.with_application_property
-            content = change(target.name, value)
+            content = (
+                content.with_property(target.name, value)
+                if target.system
+                else content.modified({target.name: value})
+            )
         return content
 
 
@@ -101,6 +128,7 @@ class SqlAction:
 class Rule:
     """A filter, and the action that is done on what it lets through."""
 
+    name: str
     filter: Filter
     action: SqlAction | None = None
 

@@ -56,8 +56,16 @@ class Schedule:
             raise AmqpError(MESSAGE_NOT_FOUND, "A message with this number is not scheduled.")
         self._leave([message for message in messages if message is not None], Staging(), done)
 
+    def dissolve(self) -> None:
+        """The destination is gone, and what waited for it with it."""
+        self._waiting.clear()
+        self._due.clear()
+        self._watch()
+
     def _admit(self, message: Message, earliest_ms: int = 0) -> None:
         assert message.due_at_ms is not None
+        if self._destination.gone:
+            return
         message.state = State.SCHEDULED
         self._waiting[message.sequence] = message
         heapq.heappush(self._due, (max(message.due_at_ms, earliest_ms), message.sequence))
@@ -66,7 +74,7 @@ class Schedule:
     def _leave(self, messages: Sequence[Message], staging: Staging, done: Done) -> None:
         """Delete messages together with what is staged; a refusal by the store puts them back."""
         for message in messages:
-            del self._waiting[message.sequence]
+            self._waiting.pop(message.sequence, None)
             staging.changes.append(Delete(message.id))
 
         def left(failure: AmqpError | None) -> None:

@@ -31,7 +31,7 @@ _TRANSFER_OVERHEAD: Final = 64
 
 
 class Session:
-    """One session of a connection. Delivery ids count frames, as the transfer ids do."""
+    """One session of a connection. Delivery ids count deliveries, transfer ids their frames."""
 
     def __init__(self, connection: "Connection", channel: int, begin: Fields) -> None:
         self.connection = connection
@@ -41,6 +41,7 @@ class Session:
         self._next_incoming = begin.required_number(1)
         self._incoming_window = WINDOW
         self._next_outgoing = 0
+        self._next_delivery = 0
         self._remote_window = begin.required_number(2)
         self._blocked: deque[bytes] = deque()
         self.send(
@@ -79,6 +80,13 @@ class Session:
             path = path_of(link.attach)
             if not link.closed and path != cbs.ADDRESS and not self.connection.gate.allows(path):
                 link.detach(unauthorized(path))
+
+    def end_links(self, path: str, error: AmqpError) -> None:
+        """End the links to an entity, and to what lies below it, for this reason."""
+        for link in tuple(self._links.values()):
+            address = path_of(link.attach)
+            if not link.closed and (address == path or address.startswith(f"{path}/")):
+                link.detach(error)
 
     def reply_link(self, path: str) -> ReplyLink | None:
         """The link that carries the answers of a node."""
@@ -134,7 +142,8 @@ class Session:
 
     def send_transfer(self, handle: int, tag: bytes, payload: bytes, *, settled: bool) -> int:
         """Send a delivery in as many frames as the peer needs; returns its delivery id."""
-        delivery_id = self._next_outgoing
+        delivery_id = self._next_delivery
+        self._next_delivery = (delivery_id + 1) & amqp.UINT_MAX
         room = self.connection.peer_max_frame_size - _TRANSFER_OVERHEAD
         head = (
             enc.uint(handle),

@@ -18,6 +18,7 @@ from localcloud.servicebus.entities import (
 )
 from localcloud.servicebus.errors import (
     NOT_ALLOWED,
+    NOT_FOUND,
     SESSION_CANNOT_BE_LOCKED,
     TIMEOUT,
     AmqpError,
@@ -61,6 +62,15 @@ class SessionQueue(Queue):
         # All session locks last equally long, so the order of insertion is that of expiry.
         self._lent: dict[SessionConsumer, Lane] = {}
         self._waiting: dict[SessionConsumer, asyncio.TimerHandle] = {}
+
+    def dissolve(self) -> None:
+        super().dissolve()
+        self._free.clear()
+        for timer in self._waiting.values():
+            timer.cancel()
+        for consumer in tuple(self._waiting):
+            consumer.refused(AmqpError(NOT_FOUND, f"The entity '{self.name}' was deleted."))
+        self._waiting.clear()
 
     def restore_states(self, rows: Iterable[SetSessionState]) -> None:
         for row in rows:
@@ -225,8 +235,8 @@ class SessionQueue(Queue):
 
     def _watch_locks(self) -> None:
         if self._lock_timer is None and self._lent:
-            first = next(iter(self._lent.values()))
-            delay_s = max(first.locked_until_ms - now_ms(), 0) / 1000 + 0.001
+            first_ms = self._first_expiry_ms(lane.locked_until_ms for lane in self._lent.values())
+            delay_s = max(first_ms - now_ms(), 0) / 1000 + 0.001
             loop = asyncio.get_running_loop()
             self._lock_timer = loop.call_later(delay_s, self._expire_locks)
 

@@ -37,6 +37,7 @@ _TOKEN: Final = re.compile(
     r"|(?P<text>'(?:[^']|'')*')"
     r'|(?P<quoted>\[(?:[^\]]|\]\])+\]|"(?:[^"]|"")+")'
     r"|(?P<name>[A-Za-z_][\w$-]*)"
+    r"|(?P<parameter>@[A-Za-z_]\w*)"
     r"|(?P<sign><>|!=|<=|>=|[=<>(),+\-*/%.;]))"
 )
 _ORDER: Final[Mapping[str, Callable[[float, float], bool]]] = {
@@ -76,7 +77,11 @@ class Property:
 class Parser:
     """Reads one expression from left to right. A missing property makes what needs it unknown."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, parameters: Mapping[str, Value] | None = None) -> None:
+        self._parameters = {
+            name if name.startswith("@") else f"@{name}": value
+            for name, value in (parameters or {}).items()
+        }
         if len(text) > MAX_LENGTH:
             raise SqlError(f"the expression is longer than {MAX_LENGTH} characters")
         self._tokens: list[tuple[str, str]] = []
@@ -207,6 +212,11 @@ class Parser:
         if kind in ("number", "text"):
             self._at += 1
             return _constant(_number(text) if kind == "number" else _plain(kind, text))
+        if kind == "parameter":
+            self._at += 1
+            if text not in self._parameters:
+                raise SqlError(f"the parameter {text} has no value")
+            return _constant(self._parameters[text])
         if kind == "name" and text.upper() in _CONSTANTS:
             self._at += 1
             return _constant(_CONSTANTS[text.upper()])

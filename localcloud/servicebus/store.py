@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 
 from localcloud.servicebus.changes import (
     ALL_COUNTERS,
+    ALL_ENTITIES,
     ALL_MESSAGE_IDS,
     ALL_MESSAGES,
     ALL_SESSIONS,
@@ -19,6 +20,7 @@ from localcloud.servicebus.changes import (
     SCHEMA_VERSION,
     Change,
     Insert,
+    PutEntity,
     RememberId,
     SetSessionState,
     Stored,
@@ -80,6 +82,7 @@ class Store:
                 dict(self._db.execute(ALL_COUNTERS).fetchall()),
                 [SetSessionState(*row) for row in self._db.execute(ALL_SESSIONS)],
                 [RememberId(*row) for row in self._db.execute(ALL_MESSAGE_IDS)],
+                [PutEntity(*row) for row in self._db.execute(ALL_ENTITIES)],
             )
         except sqlite3.Error as error:
             raise StoreUnusable(_explain(self._path, error)) from error
@@ -95,6 +98,21 @@ class Store:
         size = sum(len(change.content) for change in changes if isinstance(change, Insert))
         self.backlog_bytes += size
         self._inbox.put(_Transaction(changes, done, size))
+
+    async def write(self, changes: Sequence[Change]) -> None:
+        """Write `changes` together. Raises AmqpError when that fails."""
+        written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        def done(failure: AmqpError | None) -> None:
+            if written.cancelled():
+                return
+            if failure is None:
+                written.set_result(None)
+            else:
+                written.set_exception(failure)
+
+        self.submit(changes, done)
+        await written
 
     async def close(self) -> None:
         """Write what was submitted, then let go of the file."""

@@ -5,9 +5,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, cast
 
-from localcloud.servicebus.broker import Broker
+from localcloud.servicebus.cbs import Bearers, TokenGate
 from localcloud.servicebus.errors import CONNECTION_FORCED, RESOURCE_LIMIT, AmqpError
 from localcloud.servicebus.frames import EMPTY_FRAME, frame
+from localcloud.servicebus.namespace import Namespace
 
 LINGER_S: Final = 1.0
 """How long a connection closed by the broker stays, so that the peer can read the reason."""
@@ -16,14 +17,14 @@ _SHORTEST_BEAT_S: Final = 0.02
 _HIGH_WATER: Final = 256 * 1024
 _UNREAD_LIMIT: Final = 8 * 1024 * 1024
 _BACKLOG_LIMIT: Final = 64 * 1024 * 1024
-_PARTIAL_LIMIT: Final = 64 * 1024 * 1024
+_PARTIAL_LIMIT: Final = 32 * 1024 * 1024
 
 
 @dataclass(frozen=True)
 class Limits:
     """What one connection may ask for."""
 
-    max_message_bytes: int = 1024 * 1024
+    max_message_bytes: int = 256 * 1024
     max_frame_bytes: int = 256 * 1024
     idle_timeout_s: float = 240.0
 
@@ -32,17 +33,23 @@ class Limits:
 class Service:
     """What all connections share."""
 
-    broker: Broker
+    namespace: Namespace
     keys: Mapping[str, str]
     limits: Limits
+    bearers: Bearers | None = None
     connections: "set[FrameTransport]" = field(default_factory=set)
+
+    def gate(self) -> TokenGate:
+        """Where a client shows its tokens."""
+        return TokenGate(self.keys, self.bearers)
 
 
 class FrameTransport(asyncio.Protocol):
     """Sends frames, and holds a peer back that sends faster than disk or network can follow."""
 
     def __init__(self, service: Service) -> None:
-        self.broker = service.broker
+        self.namespace = service.namespace
+        self.broker = service.namespace.broker
         self.limits = service.limits
         self.peer_idle_s: float | None = None
         self.loop = asyncio.get_running_loop()
@@ -80,6 +87,10 @@ class FrameTransport(asyncio.Protocol):
 
     def writable(self) -> None:
         """The peer reads again."""
+        raise NotImplementedError
+
+    def end_links(self, path: str, error: AmqpError) -> None:
+        """End the links to an entity, and to what lies below it, for this reason."""
         raise NotImplementedError
 
     def close(self, error: AmqpError | None) -> None:
@@ -190,6 +201,12 @@ class FrameTransport(asyncio.Protocol):
         if self._pulse is not None:
             self._pulse.cancel()
         self._pulse = self.loop.call_later(max(min(waits) / 4, _SHORTEST_BEAT_S), self.beat)
+
+
+def end_links(service: Service, path: str, error: AmqpError) -> None:
+    """End every link to an entity, and to what lies below it, for this reason."""
+    for connection in tuple(service.connections):
+        connection.end_links(path, error)
 
 
 def shut_down(service: Service) -> list["asyncio.Future[None]"]:

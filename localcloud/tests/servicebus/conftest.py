@@ -57,6 +57,12 @@ def _topics() -> dict[str, list[dict[str, Any]]]:
         }
     ]
     topics["in-sessions"] = [subscription(RequiresSession=True)]
+    topics["js-rules"] = [subscription("some")]
+    topics["js-filters"] = [
+        subscription(),
+        subscription("correlated", [{"Label": "order", "Properties": {"kind": "a"}}]),
+        {"Name": "large", "Rules": [sql_rule("large", "n >= 100", "SET rank = n * 2")]},
+    ]
     return topics
 
 
@@ -79,6 +85,26 @@ def _queues() -> dict[str, dict[str, Any]]:
         "session-state": {"RequiresSession": True},
         "session-busy": {"RequiresSession": True},
         "session-list": {"RequiresSession": True},
+        **_javascript_queues(),
+    }
+
+
+def _javascript_queues() -> dict[str, dict[str, Any]]:
+    """A queue for each feature that the JavaScript SDK is tried with."""
+    plain = ("send", "batch", "dead-letter", "defer", "peek", "schedule", "delete", "pump")
+    sessions = ("sessions", "state", "no-sessions", "session-pump")
+    queues: dict[str, dict[str, Any]] = {f"js-{name}": {} for name in plain}
+    queues |= {f"js-{name}": {"RequiresSession": True} for name in sessions}
+    return queues | {
+        "js-abandon": {"MaxDeliveryCount": 3},
+        "js-locks": {"LockDuration": "PT3S"},
+        "js-unique": {"RequiresDuplicateDetection": True},
+        "js-fleeting": {
+            "DefaultMessageTimeToLive": "PT1H",
+            "DeadLetteringOnMessageExpiration": True,
+        },
+        "js-to-python": {},
+        "js-from-python": {},
     }
 
 

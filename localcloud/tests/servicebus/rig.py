@@ -32,13 +32,18 @@ class BrokerProcess:
         if not line.startswith(READY):
             self.kill()
             raise BrokerRefused(self.log())
-        self.port = int(json.loads(line.removeprefix(READY))["port"])
+        facts = json.loads(line.removeprefix(READY))
+        self.port, self.admin_port = int(facts["port"]), int(facts.get("admin_port", 0))
+        self.certificate = state / "tls.pem"
 
     def connection_string(self, key: str = KEY) -> str:
         return (
             f"Endpoint=sb://127.0.0.1:{self.port};SharedAccessKeyName=RootManageSharedAccessKey;"
             f"SharedAccessKey={key};UseDevelopmentEmulator=true;"
         )
+
+    def admin_connection_string(self, key: str = KEY) -> str:
+        return self.connection_string(key).replace(f":{self.port};", f":{self.admin_port};")
 
     def log(self) -> str:
         return self._log.read_text(encoding="utf-8")

@@ -262,7 +262,7 @@ def test_a_message_without_an_id_gets_one(properties: tuple[bytes, ...]) -> None
 
 def test_dead_lettering_leaves_the_original_alone() -> None:
     content = Content.parse(sample())
-    dead = content.with_dead_letter_reason("why", None)
+    dead = content.modified({"DeadLetterReason": "why"})
     assert dead.application_properties() == {"n": 4, "DeadLetterReason": "why"}
     assert content.application_properties() == {"n": 4}
     assert Content.parse(dead.stored()).application_properties() == dead.application_properties()

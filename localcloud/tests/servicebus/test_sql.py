@@ -140,12 +140,12 @@ def test_an_action_that_cannot_be_read_is_refused(statements: str) -> None:
 
 def test_each_rule_with_an_action_makes_a_copy_and_all_others_make_one() -> None:
     rules = [
-        Rule(TrueFilter()),
-        Rule(SqlFilter("n = 7")),
-        Rule(SqlFilter("n = 7"), SqlAction("SET colour = 'a'")),
-        Rule(SqlFilter("n = 8"), SqlAction("SET colour = 'b'")),
-        Rule(TrueFilter(), SqlAction("SET colour = 'c'")),
+        Rule("r", TrueFilter()),
+        Rule("r", SqlFilter("n = 7")),
+        Rule("r", SqlFilter("n = 7"), SqlAction("SET colour = 'a'")),
+        Rule("r", SqlFilter("n = 8"), SqlAction("SET colour = 'b'")),
+        Rule("r", TrueFilter(), SqlAction("SET colour = 'c'")),
     ]
     colours = [copy.application_properties()["colour"] for copy in copies(rules, MESSAGE)]
     assert colours == ["red", "a", "c"]
-    assert list(copies([Rule(SqlFilter("FALSE"))], MESSAGE)) == []
+    assert list(copies([Rule("r", SqlFilter("FALSE"))], MESSAGE)) == []

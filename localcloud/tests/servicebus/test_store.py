@@ -39,13 +39,13 @@ async def write(store: Store, changes: Sequence[Change]) -> AmqpError | None:
 
 async def test_what_was_written_is_there_after_reopening(tmp_path: Path) -> None:
     store = Store(tmp_path / "new" / "s.db", 64 * MIB)
-    assert store.load() == Stored([], {}, [], [])
+    assert store.load() == Stored([], {}, [], [], [])
     store.start()
     assert await write(store, [row(1), row(2), Advance("q", 2)]) is None
     assert await write(store, [Delete(1), CountDelivery(3, 2), Advance("q", 5)]) is None
     await store.close()
     reopened = Store(tmp_path / "new" / "s.db", 64 * MIB)
-    assert reopened.load() == Stored([row(2)._replace(delivery_count=3)], {"q": 5}, [], [])
+    assert reopened.load() == Stored([row(2)._replace(delivery_count=3)], {"q": 5}, [], [], [])
     await reopened.close()
 
 
@@ -69,6 +69,7 @@ async def test_the_last_of_several_changes_to_one_thing_counts(tmp_path: Path) -
         {},
         [SetSessionState("q", "a", b"2")],
         [RememberId("q", "young", 9)],
+        [],
     )
     await store.close()
 
@@ -83,7 +84,7 @@ async def test_a_file_of_the_first_version_is_brought_up_to_date(tmp_path: Path)
     db.close()
     for _ in range(2):
         store = Store(tmp_path / "s.db", 64 * MIB)
-        assert store.load() == Stored([row(1)], {}, [], [])
+        assert store.load() == Stored([row(1)], {}, [], [], [])
         await store.close()
 
 
@@ -162,9 +163,9 @@ async def test_damage_inside_a_file_is_found(tmp_path: Path) -> None:
 def test_a_file_of_a_newer_version_is_refused(tmp_path: Path) -> None:
     Store(tmp_path / "s.db", MIB)._db.close()
     db = sqlite3.connect(tmp_path / "s.db")
-    db.execute("PRAGMA user_version = 3")
+    db.execute("PRAGMA user_version = 4")
     db.close()
-    with pytest.raises(StoreUnusable, match=r"newer version \(schema 3, this one reads 2\)"):
+    with pytest.raises(StoreUnusable, match=r"newer version \(schema 4, this one reads 3\)"):
         Store(tmp_path / "s.db", MIB)
 
 

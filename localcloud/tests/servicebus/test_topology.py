@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from localcloud.servicebus.rules import CorrelationFilter, Rule, TrueFilter
-from localcloud.servicebus.topology import QueueSpec, TopologyError, load_topology, parse_topology
+from localcloud.servicebus.specs import QueueSpec
+from localcloud.servicebus.topology import TopologyError, load_topology, parse_topology
 
 ROOT = Path(__file__).parents[3]
 
@@ -31,18 +32,18 @@ def with_rule(properties: Any) -> str:
 
 
 def test_the_platforms_own_topology_is_accepted() -> None:
-    topics = load_topology(ROOT / "infra" / "servicebus.topology.json").topics
+    topology = load_topology(ROOT / "infra" / "servicebus.topology.json")
+    topics = topology.topics
     assert {"order-events", "payment-events"} <= {topic.name for topic in topics}
-    saga = topics[0].subscriptions[0]
+    saga = topology.subscriptions[0]
     assert (saga.name, saga.lock_ms, saga.max_delivery_count) == ("orders-saga", 30_000, 10)
     assert saga.dead_letter_expired
     assert saga.default_ttl_ms == 14 * 24 * 3_600_000
-    assert saga.rules[0] == Rule(CorrelationFilter({}, {"type": "order.placed.v1"}))
+    assert saga.rules[0] == Rule("placed", CorrelationFilter({}, {"type": "order.placed.v1"}))
 
 
 def test_a_bare_subscription_has_azures_defaults() -> None:
-    (topic,) = parse_topology(with_subscription()).topics
-    (subscription,) = topic.subscriptions
+    (subscription,) = parse_topology(with_subscription()).subscriptions
     assert (subscription.lock_ms, subscription.max_delivery_count) == (60_000, 10)
     assert subscription.default_ttl_ms is None
     assert not subscription.dead_letter_expired
@@ -71,7 +72,8 @@ def test_a_queue_is_read_with_all_its_properties() -> None:
             requires_session=True,
             forward_to=None,
             forward_dead_letters_to=None,
-            duplicate_window_ms=20_000,
+            detects_duplicates=True,
+            history_ms=20_000,
         ),
     )
 
@@ -86,7 +88,7 @@ def test_comments_are_ignored_but_not_inside_text() -> None:
 def test_all_parts_of_a_correlation_filter_are_read() -> None:
     conditions = {"Label": "l", "CorrelationId": "c", "Properties": {"p": 1}}
     rule = {"FilterType": "Correlation", "CorrelationFilter": conditions}
-    (read,) = parse_topology(with_rule(rule)).topics[0].subscriptions[0].rules
+    (read,) = parse_topology(with_rule(rule)).subscriptions[0].rules
     assert read.filter == CorrelationFilter({"subject": "l", "correlation-id": "c"}, {"p": 1})
 
 
@@ -112,7 +114,7 @@ def test_all_parts_of_a_correlation_filter_are_read() -> None:
         (document(Name=None), "a topic: Name is missing"),
         (
             with_queue(EnablePartitioning=True),
-            "queue q: EnablePartitioning is not supported yet",
+            "queue q: EnablePartitioning is not supported",
         ),
         (document(Properties={"Sise": 1}), "topic orders: unknown property Sise"),
         (

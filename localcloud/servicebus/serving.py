@@ -1,0 +1,99 @@
+"""Runs the broker: opens its ports, and takes leave of everybody when it is asked to end."""
+
+import asyncio
+import logging
+import signal
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from localcloud.process import bind, ready
+from localcloud.servicebus.cbs import Bearers
+from localcloud.servicebus.connection import Connection
+from localcloud.servicebus.namespace import Namespace
+from localcloud.servicebus.specs import QueueSpec, TopicSpec
+from localcloud.servicebus.store import Store
+from localcloud.servicebus.topology import Topology
+from localcloud.servicebus.transport import Limits, Service, end_links, shut_down
+
+if TYPE_CHECKING:
+    from localcloud.servicebus.administration.endpoint import Endpoint
+
+log = logging.getLogger(__name__)
+
+DRAIN_S: Final = 1.0
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the broker listens; without an administration port there is no such API."""
+
+    host: str
+    port: int
+    admin_port: int | None
+    certificate: Path
+
+
+@dataclass(frozen=True)
+class Trust:
+    """Who may use the broker: holders of a key, or of a token that an identity provider gave."""
+
+    keys: Mapping[str, str]
+    jwks_url: str | None
+    issuer: str | None
+    audience: str
+
+    def bearers(self) -> Bearers | None:
+        """What checks the identity provider's tokens, if one is trusted."""
+        if self.jwks_url is None or self.issuer is None:
+            return None
+        from localcloud.servicebus.bearer import BearerTokens  # noqa: PLC0415 - few need it loaded
+
+        return BearerTokens(self.jwks_url, self.issuer, self.audience)
+
+
+async def serve(topology: Topology, store: Store, trust: Trust, limits: Limits, at: Place) -> None:
+    """Serve until SIGTERM or SIGINT, then take leave of the clients and write what is left.
+
+    OSError when a port is taken.
+    """
+    loop = asyncio.get_running_loop()
+    store.start()
+    namespace = Namespace(store, topology)
+    await namespace.start()
+    service = Service(namespace, trust.keys, limits, trust.bearers())
+    namespace.disconnect = partial(end_links, service)
+    listener = bind(at.host, at.port)
+    server = await loop.create_server(lambda: Connection(service), sock=listener)
+    facts = {"port": listener.getsockname()[1]}
+    endpoint = None
+    if at.admin_port is not None:
+        endpoint, facts["admin_port"] = _administration(service, at, at.admin_port)
+    stop = asyncio.Event()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(name, stop.set)
+    queues, topics = (len(namespace.all(kind)) for kind in (QueueSpec, TopicSpec))
+    log.info("%d queues and %d topics on port %d", queues, topics, facts["port"])
+    ready(**facts)
+    await stop.wait()
+    server.close()
+    if endpoint is not None:
+        await endpoint.close()
+    if farewells := shut_down(service):
+        await asyncio.wait(farewells, timeout=DRAIN_S)
+    await store.close()
+
+
+def _administration(service: Service, at: Place, port: int) -> tuple["Endpoint", int]:
+    """The administration API, and its port. OSError when that is taken."""
+    # Not loaded for a broker without the API: with XML and HTTPS it takes half as much again.
+    from localcloud.servicebus.administration.app import administration  # noqa: PLC0415
+    from localcloud.servicebus.administration.certificate import server_context  # noqa: PLC0415
+    from localcloud.servicebus.administration.endpoint import Endpoint  # noqa: PLC0415
+
+    listener = bind(at.host, port)
+    context = server_context(at.certificate, at.host)
+    app = administration(service.namespace, service.gate)
+    return Endpoint(app, listener, context), listener.getsockname()[1]
