@@ -58,7 +58,7 @@ def test_its_postgres_keeps_the_task_hub(cloud: LocalCloud, tmp_path: Path) -> N
     url = database_url(cloud.ports, "postgres", secrets.postgres)
     with psycopg.connect(url) as session:
         rows = session.execute(
-            "SELECT datname FROM pg_database WHERE datname LIKE 'hub\\_%' ORDER BY datname"
+            "SELECT datname FROM pg_database WHERE datname LIKE 'hub\\_chaininghub\\_%'"
         ).fetchall()
     assert len(rows) == 1
     assert not (tmp_path / "state" / "storage").exists()
