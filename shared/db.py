@@ -26,6 +26,8 @@ Queries that are asked before the first answer is read share a round trip, in a 
 
 UNAVAILABLE: tuple[type[Exception], ...] = (
     psycopg.OperationalError,
+    # A standby after a failover, or a server that writes no more because its storage is full.
+    psycopg.errors.ReadOnlySqlTransaction,
     PoolTimeout,
     PoolClosed,
     TooManyRequests,

@@ -174,6 +174,19 @@ async def test_waiting_for_a_connection_ends(
     await small.close()
 
 
+async def test_a_server_that_only_reads_is_unavailable(database_url: str) -> None:
+    pooled = Database(database_url, max_size=1)
+
+    async def write() -> None:
+        async with pooled.transaction() as tx:
+            await tx.execute("SET LOCAL transaction_read_only = on")
+            await tx.execute("CREATE TABLE nothing ()")
+
+    with pytest.raises(db.UNAVAILABLE):
+        await write()
+    await pooled.close()
+
+
 async def test_a_lost_connection_is_one_failure_and_then_forgotten(database_url: str) -> None:
     pooled = Database(database_url, max_size=1)
     with pytest.raises(db.UNAVAILABLE):
