@@ -87,6 +87,8 @@ def print_welcome(out: Console, record: CloudRecord, state: str, took_s: float) 
     addresses.add_row("postgres", record.environment["PG_URL"])
     addresses.add_row("valkey", record.environment["REDIS_URL"])
     addresses.add_row("service bus", f"sb://127.0.0.1:{record.ports['servicebus']}")
+    administration = f"https://127.0.0.1:{record.ports['servicebus-admin']}"
+    addresses.add_row("service bus administration", administration)
     for name in azurite.PORTS:
         addresses.add_row(f"{name} storage", azurite.endpoint(record.ports, name))
     out.print(addresses)

@@ -118,13 +118,15 @@ VALKEY = Part(
 
 SERVICEBUS = Part(
     name="servicebus",
-    ports=("servicebus",),
+    ports=("servicebus", "servicebus-admin"),
     command=_module(
         "localcloud.servicebus",
         "servicebus",
         lambda site: [
             *("--topology", str(site.root / "infra" / "servicebus.topology.json")),
             *("--key-file", str(site.state.servicebus_key_file)),
+            *("--admin-port", str(site.ports["servicebus-admin"])),
+            *("--certificate", str(site.state.servicebus_certificate)),
         ],
     ),
     probe=lambda site: probes.listening(site.ports["servicebus"]),

@@ -16,6 +16,7 @@ DEFAULTS: Mapping[str, int] = {
     "postgres": 5433,
     "valkey": 6380,
     "servicebus": 5672,
+    "servicebus-admin": 5300,
     "blob": 10000,
     "queue": 10001,
     "table": 10002,

@@ -108,6 +108,11 @@ class StateFolder:
     def servicebus_key_file(self) -> Path:
         return self.path / "secrets" / "servicebus.key"
 
+    @property
+    def servicebus_certificate(self) -> Path:
+        """What clients of the broker's administration API trust; its key lies beside it."""
+        return self.path / "secrets" / "servicebus-tls.pem"
+
     def log_file(self, part: str) -> Path:
         return self.path / "logs" / f"{part}.log"
 

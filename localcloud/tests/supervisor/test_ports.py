@@ -10,6 +10,7 @@ def test_without_a_base_every_part_has_its_documented_port() -> None:
         "postgres": 5433,
         "valkey": 6380,
         "servicebus": 5672,
+        "servicebus-admin": 5300,
         "blob": 10000,
         "queue": 10001,
         "table": 10002,
