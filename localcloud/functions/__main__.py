@@ -1,6 +1,7 @@
 """The command line of the Functions host."""
 
 import errno
+import os
 import socket
 import sys
 import time
@@ -10,7 +11,9 @@ from typing import Literal
 
 import click
 
-from localcloud.functions.guard import Guard
+from localcloud.functions.errors import StartRefused
+from localcloud.functions.guard import Guard, Life
+from localcloud.functions.settings import load_local_settings, worker_processes
 from localcloud.process import bind
 
 # A host that was killed on this port a moment ago may not be gone yet.
@@ -87,7 +90,7 @@ def main(
     else:
         public, private = _bound(host, port), _bound("127.0.0.1", durable_port)
 
-    def serve(*, announce: Callable[[], None], ended: str) -> int:
+    def serve(life: Life, *, announce: Callable[[], None]) -> int:
         # Imported by the process that serves: the guard stays small, and each begins afresh.
         from localcloud.functions import serving  # noqa: PLC0415
 
@@ -102,9 +105,18 @@ def main(
             only=only,
             store_at_hand=listeners is not None,
         )
-        return serving.serve(order, announce=announce, ended=ended)
+        return serving.serve(order, life, announce=announce)
 
-    sys.exit(Guard(serve).run())
+    sys.exit(Guard(serve, _processes(script_root)).run())
+
+
+def _processes(script_root: Path) -> int:
+    environ = dict(os.environ)
+    try:
+        load_local_settings(script_root, environ)
+        return worker_processes(environ)
+    except StartRefused as refusal:
+        raise click.ClickException(str(refusal)) from refusal
 
 
 def _inherited(descriptor: str) -> socket.socket:

@@ -49,6 +49,8 @@ class Setup:
     """Names of the functions to run; empty means all."""
     emulator_at_hand: bool = False
     """Whether whoever started the host finds or starts a storage emulator, if it asks."""
+    leads: bool = True
+    """Whether this process does what one alone of the app does: fire timers, list functions."""
 
 
 class Host:
@@ -129,11 +131,12 @@ class Host:
         for server in self._servers:
             await server.start()
         self._executor.start()
-        self._timers.start()
         self._bindings.start()
-        asked_for = keys if setup.require_keys else None
-        listing = describe(functions, routes, urls, asked_for, origin=origin)
-        host_log.info("%s", listing, extra={"plain": True})
+        if setup.leads:
+            self._timers.start()
+            asked_for = keys if setup.require_keys else None
+            listing = describe(functions, routes, urls, asked_for, origin=origin)
+            host_log.info("%s", listing, extra={"plain": True})
 
     def _wear_out(self, stuck: Running) -> None:
         if not self.worn_out.is_set():

@@ -22,6 +22,7 @@ from localcloud.functions.errors import (
     StartRefused,
     StoreMissing,
 )
+from localcloud.functions.guard import Life
 from localcloud.functions.host import Host, Setup, run
 from localcloud.functions.settings import load_host_options, load_local_settings
 from localcloud.process import ready
@@ -43,7 +44,7 @@ class Order:
     """Whether whoever started the host can start stores for it, if it asks."""
 
 
-def serve(order: Order, *, announce: Callable[[], None], ended: str) -> int:
+def serve(order: Order, life: Life, *, announce: Callable[[], None]) -> int:
     """Run the app until it is drained; the exit code of the process. See `guard.Serve`."""
     # Standard output carries only the READY line; what the app prints goes with the log.
     announcing, sys.stdout = sys.stdout, sys.stderr
@@ -52,11 +53,11 @@ def serve(order: Order, *, announce: Callable[[], None], ended: str) -> int:
     # It is not closed: a function that does not heed its cancellation would keep it from ending.
     runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
     try:
-        host = _host(order)
-        if ended:
-            logs.host_log.error("The app's process %s: this is a new one", ended)
+        host = _host(order, leads=life.number == 0)
+        if life.ended:
+            logs.host_log.error("The app's process %s: this is a new one", life.ended)
         runner.run(_start(host))
-        if not ended:
+        if life.completes:
             with contextlib.redirect_stdout(announcing):
                 ready(port=port, durable_port=durable_port)
         announce()
@@ -72,7 +73,7 @@ def serve(order: Order, *, announce: Callable[[], None], ended: str) -> int:
     return code
 
 
-def _host(order: Order) -> Host:
+def _host(order: Order, *, leads: bool) -> Host:
     load_local_settings(order.script_root, os.environ)
     options = load_host_options(order.script_root, os.environ)
     levels = logs.LogLevels(options.log_levels)
@@ -86,6 +87,7 @@ def _host(order: Order) -> Host:
         grace_s=order.grace_s,
         only=order.only,
         emulator_at_hand=order.store_at_hand,
+        leads=leads,
     )
     return Host(setup, options, os.environ, levels)
 

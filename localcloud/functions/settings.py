@@ -15,6 +15,8 @@ from localcloud.functions.storage_options import BlobOptions, QueueOptions
 
 _REFERENCE = re.compile(r"%([^%]+)%")
 _OVERRIDE = "AzureFunctionsJobHost__"
+PROCESS_COUNT = "FUNCTIONS_WORKER_PROCESS_COUNT"
+_MOST_PROCESSES = 10
 _TRUE = frozenset({"1", "true"})
 _HEEDED = frozenset(
     key.lower()
@@ -112,6 +114,18 @@ def load_local_settings(script_root: Path, environ: MutableMapping[str, str]) ->
             raise StartRefused(f"{path}: the value of {name!r} is not a string")
         if not environ.get(name):
             environ[name] = value
+
+
+def worker_processes(environ: Mapping[str, str]) -> int:
+    """How many processes run the app: FUNCTIONS_WORKER_PROCESS_COUNT, 1 to 10, else 1.
+
+    StartRefused for anything else.
+    https://learn.microsoft.com/azure/azure-functions/functions-app-settings
+    """
+    text = environ.get(PROCESS_COUNT) or "1"
+    if not (text.isascii() and text.isdecimal()) or not 1 <= int(text) <= _MOST_PROCESSES:
+        raise StartRefused(f"{PROCESS_COUNT} is a number from 1 to {_MOST_PROCESSES}, not {text!r}")
+    return int(text)
 
 
 def load_host_options(script_root: Path, environ: Mapping[str, str]) -> HostOptions:

@@ -15,7 +15,8 @@ app = func.FunctionApp()
 def note(name: str, **facts: object) -> None:
     """Append a line of JSON to this function's file."""
     with (Path(os.environ["EVIDENCE"]) / name).open("a") as file:
-        file.write(json.dumps({"at": datetime.now(UTC).isoformat(), **facts}) + "\n")
+        now = datetime.now(UTC).isoformat()
+        file.write(json.dumps({"at": now, "pid": os.getpid(), **facts}) + "\n")
 
 
 @app.timer_trigger(arg_name="timer", schedule="00:00:01", use_monitor=False)
