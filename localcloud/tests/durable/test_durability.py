@@ -334,6 +334,11 @@ async def _start_elsewhere(database: Database) -> None:
     )
 
 
+@pytest.mark.conforms(
+    "Reliability",
+    "the work of a host that died goes on in another",
+    source="learn:azure/azure-functions/durable/durable-functions-orchestrations#reliability",
+)
 async def test_the_work_of_a_killed_host_goes_on_in_another_within_seconds(
     make_hub: MakeHub, dsn: str, database: Database
 ) -> None:
@@ -352,6 +357,11 @@ async def test_the_work_of_a_killed_host_goes_on_in_another_within_seconds(
     assert await _column(database, "SELECT count(*) FROM durable.hosts") == [1]
 
 
+@pytest.mark.conforms(
+    "Reliability",
+    "activities run at least once: between effect and checkpoint a crash repeats them",
+    source="learn:azure/azure-functions/durable/durable-functions-types-features-overview#activity-functions",
+)
 async def test_a_host_killed_between_effect_and_checkpoint_repeats_the_effect_only(
     make_hub: MakeHub, dsn: str, database: Database
 ) -> None:

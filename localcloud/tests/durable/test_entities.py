@@ -62,6 +62,11 @@ async def test_a_call_gives_the_result_and_keeps_the_state(make_hub: MakeHub) ->
     assert await _total(hub) == 8
 
 
+@pytest.mark.conforms(
+    "Entities",
+    "operations from one sender keep their order",
+    source="learn:azure/azure-functions/durable/durable-functions-entities",
+)
 async def test_operations_of_one_orchestration_keep_their_order(make_hub: MakeHub) -> None:
     def writing(context: Context) -> Steps:
         journal = df.EntityId("log", "j")
@@ -73,6 +78,11 @@ async def test_operations_of_one_orchestration_keep_their_order(make_hub: MakeHu
     assert (await hub.run("writing")).output == [1, 2, 3, 4, 5, "end"]
 
 
+@pytest.mark.conforms(
+    "Entities",
+    "the operations of an entity run one after the other",
+    source="learn:azure/azure-functions/durable/durable-functions-entities",
+)
 async def test_many_callers_lose_no_update(make_hub: MakeHub) -> None:
     hub = await make_hub({"adding": adding}, entities={"counter": counter})
     ids = [await hub.client.start_new("adding", None, 1) for _ in range(20)]
@@ -81,6 +91,11 @@ async def test_many_callers_lose_no_update(make_hub: MakeHub) -> None:
     assert await _total(hub) == 20
 
 
+@pytest.mark.conforms(
+    "Entities",
+    "an exception reaches the caller as a failure, and the entity lives on",
+    source="learn:azure/azure-functions/durable/durable-functions-entities",
+)
 async def test_an_error_reaches_the_caller_and_only_the_caller(make_hub: MakeHub) -> None:
     def trying(context: Context) -> Steps:
         try:
@@ -107,6 +122,11 @@ async def test_an_operation_without_result_gives_none_not_its_predecessors(
     assert (await hub.run("both")).output == [1, None]
 
 
+@pytest.mark.conforms(
+    "Entities",
+    "an entity without state is deleted",
+    source="learn:azure/azure-functions/durable/durable-functions-entities",
+)
 async def test_a_deleted_entity_leaves_nothing_behind(
     make_hub: MakeHub, database: AsyncConnection[Any]
 ) -> None:

@@ -129,6 +129,11 @@ async def test_an_error_status_is_an_answer_and_a_dead_server_a_failure(
         assert "Activity function 'BuiltIn::HttpActivity' failed: " in status.output
 
 
+@pytest.mark.conforms(
+    "HTTP calls",
+    "call_http polls a 202 with Location, after Retry-After, until the outcome",
+    source="learn:azure/azure-functions/durable/durable-functions-http-features#http-202-handling",
+)
 async def test_202_is_polled_until_the_outcome_under_one_id(
     make_hub: MakeHub, partner: Partner, url: str
 ) -> None:

@@ -64,6 +64,11 @@ async def test_children_run_side_by_side_and_give_their_outputs(make_hub: MakeHu
     assert ids == {"p", "my-child", f"{parent_execution}:0"}
 
 
+@pytest.mark.conforms(
+    "Sub-orchestrations",
+    "a child's failure is raised in its parent, which may catch it",
+    source="learn:azure/azure-functions/durable/durable-functions-sub-orchestrations",
+)
 async def test_a_childs_failure_is_its_parents_to_catch(make_hub: MakeHub) -> None:
     def parent(context: Context) -> Steps:
         try:
@@ -137,6 +142,11 @@ async def test_an_unknown_child_fails_the_orchestrator(make_hub: MakeHub) -> Non
     assert "The function 'nobody' doesn't exist" in output
 
 
+@pytest.mark.conforms(
+    "Orchestrators",
+    "continue-as-new truncates the history and keeps the id",
+    source="learn:azure/azure-functions/durable/durable-functions-eternal-orchestrations",
+)
 async def test_continuing_as_new_counts_ids_anew_and_keeps_no_history(
     make_hub: MakeHub, database: Database
 ) -> None:
@@ -161,6 +171,11 @@ async def test_continuing_as_new_counts_ids_anew_and_keeps_no_history(
     assert await cursor.fetchone() == (1,)
 
 
+@pytest.mark.conforms(
+    "Events and timers",
+    "events that were not taken outlive continue-as-new",
+    source="learn:azure/azure-functions/durable/durable-functions-eternal-orchestrations",
+)
 async def test_events_outlive_the_execution_that_did_not_take_them(make_hub: MakeHub) -> None:
     def total(context: Context) -> Steps:
         so_far = context.get_input()
@@ -177,6 +192,11 @@ async def test_events_outlive_the_execution_that_did_not_take_them(make_hub: Mak
     assert (await hub.wait(instance_id)).output == ["0", "1", "2", "3"]
 
 
+@pytest.mark.conforms(
+    "Instance management",
+    "a suspended instance processes nothing until it is resumed",
+    source="learn:azure/azure-functions/durable/durable-functions-instance-management",
+)
 async def test_a_suspended_instance_rests_until_it_is_resumed(make_hub: MakeHub) -> None:
     hub = await make_hub({"wait": wait}, {"double": double})
     instance_id = await hub.client.start_new("wait")
@@ -234,6 +254,11 @@ async def test_activities_end_while_their_instance_is_suspended(
     assert (await hub.wait("s")).output == "done"
 
 
+@pytest.mark.conforms(
+    "Instance management",
+    "restart begins anew with the same input, under a new id or the old one",
+    source="learn:azure/azure-functions/durable/durable-functions-http-api#restart-instance",
+)
 async def test_restarting_uses_the_same_input(make_hub: MakeHub) -> None:
     def echo(context: Context) -> Steps:
         yield context.call_activity("double", 1)
@@ -250,6 +275,11 @@ async def test_restarting_uses_the_same_input(make_hub: MakeHub) -> None:
         await hub.client.restart("nobody")
 
 
+@pytest.mark.conforms(
+    "Instance management",
+    "rewind repeats what failed; what succeeded is not run again",
+    source="learn:azure/azure-functions/durable/durable-functions-instance-management",
+)
 async def test_rewinding_repeats_what_failed_and_nothing_else(make_hub: MakeHub) -> None:
     repaired: list[bool] = []
 
@@ -303,6 +333,11 @@ async def test_rewinding_replays_an_orchestrator_that_broke(make_hub: MakeHub) -
         await hub.client.rewind("r", "still running")
 
 
+@pytest.mark.conforms(
+    "Instance management",
+    "purging deletes instances that are over, and no others",
+    source="learn:azure/azure-functions/durable/durable-functions-http-api#purge-multiple-instance-histories",
+)
 async def test_purging_by_filter_spares_what_still_runs(make_hub: MakeHub) -> None:
     hub = await make_hub({"wait": wait, "broken": broken, "child": child}, {"double": double})
     await hub.client.start_new("wait", "w")

@@ -46,6 +46,11 @@ async def http(hub: Hub) -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
+@pytest.mark.conforms(
+    "HTTP API",
+    "starting answers 202 with the management links, Location and Retry-After",
+    source="learn:azure/azure-functions/durable/durable-functions-http-api#start-orchestration",
+)
 async def test_starting_answers_the_management_links(hub: Hub, http: httpx.AsyncClient) -> None:
     answer = await http.post("/orchestrators/echo/my-id", json={"a": 1})
 
@@ -67,6 +72,11 @@ async def test_starting_answers_the_management_links(hub: Hub, http: httpx.Async
     assert (await hub.wait("my-id")).output == {"a": 1}
 
 
+@pytest.mark.conforms(
+    "HTTP API",
+    "starting an id that still runs is a 409",
+    source="learn:azure/azure-functions/durable/durable-functions-singletons",
+)
 async def test_an_id_that_still_runs_is_refused_in_azures_words(hub: Hub) -> None:
     await hub.client.start_new("wait", "taken")
     with pytest.raises(Exception, match="An Orchestration instance with the status") as refusal:
@@ -108,6 +118,11 @@ async def test_ids_that_azure_refuses_are_refused(http: httpx.AsyncClient) -> No
         assert (await http.post(f"/orchestrators/echo/{bad}")).status_code == 400
 
 
+@pytest.mark.conforms(
+    "HTTP API",
+    "the status is 202 while it runs and 200 when it is over",
+    source="learn:azure/azure-functions/durable/durable-functions-http-api#get-instance-status",
+)
 async def test_a_running_instance_answers_202_and_a_finished_one_200(
     hub: Hub, http: httpx.AsyncClient
 ) -> None:
@@ -143,6 +158,11 @@ async def test_a_raw_event_keeps_its_shape(hub: Hub, http: httpx.AsyncClient) ->
     assert (await hub.wait("w")).output == {"by": "ann"}
 
 
+@pytest.mark.conforms(
+    "HTTP API",
+    "a failed instance is a 500 only with returnInternalServerErrorOnFailure",
+    source="learn:azure/azure-functions/durable/durable-functions-http-api#get-instance-status",
+)
 async def test_a_failed_instance_answers_500_only_when_asked_to(
     hub: Hub, http: httpx.AsyncClient
 ) -> None:
@@ -183,6 +203,11 @@ async def test_history_shows_each_activity_once_with_its_schedule(
     ]
 
 
+@pytest.mark.conforms(
+    "HTTP API",
+    "terminating ends an instance, with the reason as its output",
+    source="learn:azure/azure-functions/durable/durable-functions-http-api#terminate-instance",
+)
 async def test_terminating_ends_an_instance_with_the_reason_as_output(hub: Hub) -> None:
     await hub.client.start_new("wait", "t")
     await hub.client.terminate("t", "stop & go")
@@ -191,6 +216,11 @@ async def test_terminating_ends_an_instance_with_the_reason_as_output(hub: Hub) 
     assert status.output == "stop & go"
 
 
+@pytest.mark.conforms(
+    "HTTP API",
+    "raising an event: 410 for an instance that is over, 404 for none",
+    source="learn:azure/azure-functions/durable/durable-functions-http-api#raise-event",
+)
 async def test_a_finished_or_missing_instance_takes_no_events(
     hub: Hub, http: httpx.AsyncClient, database: AsyncConnection[Any]
 ) -> None:
@@ -231,6 +261,11 @@ async def test_purging_deletes_an_instance_and_its_history(
     assert await cursor.fetchone() == (0, 0, 0, 0)
 
 
+@pytest.mark.conforms(
+    "HTTP API",
+    "lists filter by status, time and id prefix, and continue by x-ms-continuation-token",
+    source="learn:azure/azure-functions/durable/durable-functions-http-api#get-all-instances-status",
+)
 async def test_lists_filter_and_continue_where_they_stopped(
     hub: Hub, http: httpx.AsyncClient
 ) -> None:

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import azure.durable_functions as df
+import pytest
 from psycopg import AsyncConnection
 
 from localcloud.tests.durable.conftest import MakeHub
@@ -89,6 +90,11 @@ def approval(context: Context) -> Steps:
     return ["timed out", None]
 
 
+@pytest.mark.conforms(
+    "Events and timers",
+    "names of events compare without regard to case",
+    source="learn:azure/azure-functions/durable/durable-functions-external-events",
+)
 async def test_an_event_in_another_case_wins_and_its_timer_is_cancelled(
     make_hub: MakeHub, database: AsyncConnection[Any]
 ) -> None:
@@ -137,6 +143,11 @@ def collect(context: Context) -> Steps:
     return items
 
 
+@pytest.mark.conforms(
+    "Events and timers",
+    "an event that nobody waits for yet is kept, in order",
+    source="learn:azure/azure-functions/durable/durable-functions-external-events",
+)
 async def test_events_before_their_waiter_are_held_and_come_in_order(make_hub: MakeHub) -> None:
     hub = await make_hub({"collect": collect}, {"say": say})
     instance_id = await hub.client.start_new("collect")
@@ -160,6 +171,11 @@ async def test_one_event_serves_one_waiter_though_several_names_wait(make_hub: M
     assert (await hub.wait(instance_id)).output == ['"a"', '"b"']
 
 
+@pytest.mark.conforms(
+    "Errors",
+    "an activity with retry options is tried again after its interval",
+    source="learn:azure/azure-functions/durable/durable-functions-error-handling#automatic-retry-on-failure",
+)
 async def test_a_retried_activity_succeeds_at_its_third_attempt(make_hub: MakeHub) -> None:
     attempts = []
 
@@ -179,6 +195,11 @@ async def test_a_retried_activity_succeeds_at_its_third_attempt(make_hub: MakeHu
     assert attempts == ["key", "key", "key"]
 
 
+@pytest.mark.conforms(
+    "Errors",
+    "the last failure reaches the orchestrator once the attempts are used up",
+    source="learn:azure/azure-functions/durable/durable-functions-error-handling#automatic-retry-on-failure",
+)
 async def test_exhausted_retries_raise_the_last_failure(make_hub: MakeHub) -> None:
     def retry(context: Context) -> Steps:
         try:
@@ -267,6 +288,11 @@ async def test_custom_status_shows_while_the_orchestrator_waits(
     assert (await hub.wait(instance_id)).output is None
 
 
+@pytest.mark.conforms(
+    "Orchestrators",
+    "an orchestrator that does not repeat itself is found out and fails",
+    source="learn:azure/azure-functions/durable/durable-functions-code-constraints",
+)
 async def test_an_orchestrator_that_changes_its_mind_fails(make_hub: MakeHub) -> None:
     runs = []
 
@@ -309,6 +335,11 @@ def leave_a_timer(context: Context) -> Steps:
     return "done"
 
 
+@pytest.mark.conforms(
+    "Events and timers",
+    "an orchestration stays Running until its open timers fire or are cancelled",
+    source="learn:azure/azure-functions/durable/durable-functions-timers#usage-for-timeout",
+)
 async def test_a_finished_orchestrator_stays_running_while_a_timer_is_open(
     make_hub: MakeHub,
 ) -> None:
@@ -355,6 +386,11 @@ async def test_replays_are_told_from_new_events(make_hub: MakeHub) -> None:
     assert fresh == [0, 1, 2]
 
 
+@pytest.mark.conforms(
+    "Orchestrators",
+    "current_utc_datetime and new_guid repeat in every replay",
+    source="learn:azure/azure-functions/durable/durable-functions-code-constraints",
+)
 async def test_generated_ids_and_the_clock_repeat_in_every_replay(make_hub: MakeHub) -> None:
     seen = []
 
@@ -370,6 +406,11 @@ async def test_generated_ids_and_the_clock_repeat_in_every_replay(make_hub: Make
     assert seen[0] == seen[1] == seen[2]
 
 
+@pytest.mark.conforms(
+    "Orchestrators",
+    "an activity that does not exist fails the orchestrator",
+    source="durable:src/WebJobs.Extensions.DurableTask/OutOfProcMiddleware.cs",
+)
 async def test_an_unknown_activity_fails_the_orchestrator(make_hub: MakeHub) -> None:
     def lost(context: Context) -> Steps:
         yield context.call_activity("nowhere")
@@ -382,6 +423,11 @@ async def test_an_unknown_activity_fails_the_orchestrator(make_hub: MakeHub) -> 
     )
 
 
+@pytest.mark.conforms(
+    "Orchestrators",
+    "the history has DTFx's events in DTFx's order",
+    source="dtfx:src/DurableTask.Core/TaskOrchestrationDispatcher.cs",
+)
 async def test_history_is_what_azure_writes(
     make_hub: MakeHub, database: AsyncConnection[Any]
 ) -> None:

@@ -5,10 +5,16 @@ import json
 from pathlib import Path
 
 import httpx
+import pytest
 
 from localcloud.tests.functions.running_host import RunningHost, eventually
 
 
+@pytest.mark.conforms(
+    "HTTP requests",
+    "headers in lower case, repeated ones and repeated query keys joined by commas",
+    source="host:src/WebJobs.Script.Grpc/MessageExtensions/GrpcMessageConversionExtensions.cs",
+)
 def test_the_request_arrives_whole(web: RunningHost) -> None:
     answer = web.http.post(
         "/api/echo/a%20b?x=1&x=2&Empty=&y=%C3%BC",
@@ -29,10 +35,20 @@ def test_the_request_arrives_whole(web: RunningHost) -> None:
     assert seen["retry"] == 0
 
 
+@pytest.mark.conforms(
+    "HTTP requests",
+    "query keys that differ in case only are one key",
+    source="host:src/WebJobs.Script.Grpc/MessageExtensions/GrpcMessageConversionExtensions.cs",
+)
 def test_repeated_query_keys_join_whatever_their_case(web: RunningHost) -> None:
     assert web.http.get("/api/echo?Name=a&name=b").json()["query"] == {"Name": "a,b"}
 
 
+@pytest.mark.conforms(
+    "HTTP requests",
+    "a chunked body arrives whole, as bytes",
+    source="worker:",
+)
 def test_a_body_in_pieces_arrives_whole(web: RunningHost) -> None:
     answer = web.http.post("/api/sync", content=iter([b"ab", b"cd", b"ef"]))
 
@@ -61,6 +77,11 @@ def test_a_sync_function_runs_in_a_thread(web: RunningHost) -> None:
     assert answer.headers["content-type"] == "application/octet-stream"
 
 
+@pytest.mark.conforms(
+    "HTTP responses",
+    "a returned text is text/plain; charset=utf-8",
+    source="host:src/WebJobs.Script/Binding/Http/HttpBinding.cs",
+)
 def test_a_string_becomes_plain_text(web: RunningHost) -> None:
     answer = web.http.get("/api/text")
 
@@ -81,6 +102,11 @@ def test_head_has_the_length_and_no_body(web: RunningHost) -> None:
     assert (answer.headers["content-length"], answer.content) == ("7", b"")
 
 
+@pytest.mark.conforms(
+    "HTTP responses",
+    "cookies are written anew, percent-encoded, attributes in ASP.NET's order",
+    source="host:src/WebJobs.Script/Binding/Http/RawScriptResult.cs",
+)
 def test_cookies_are_written_as_aspnet_writes_them(web: RunningHost) -> None:
     assert web.http.get("/api/cookies").headers.get_list("set-cookie") == [
         "a=1; max-age=10; path=/; secure; samesite=lax; httponly",
@@ -89,6 +115,11 @@ def test_cookies_are_written_as_aspnet_writes_them(web: RunningHost) -> None:
     ]
 
 
+@pytest.mark.conforms(
+    "HTTP responses",
+    "an exception is a 500 without a body",
+    source="host:src/WebJobs.Script.WebHost/Middleware/FunctionInvocationMiddleware.cs",
+)
 def test_a_failure_is_an_empty_500_and_its_cause_is_logged(web: RunningHost) -> None:
     answer = web.http.get("/api/fail/cause?secret=s3cret")
 
@@ -110,6 +141,11 @@ def test_a_function_that_answers_nothing_is_a_500(web: RunningHost) -> None:
     assert web.http.get("/api/nothing").status_code == 500
 
 
+@pytest.mark.conforms(
+    "HTTP requests",
+    "a caller that hangs up does not stop the function",
+    source="learn:azure/azure-functions/functions-best-practices",
+)
 def test_a_client_that_leaves_does_not_stop_the_function(web: RunningHost, tmp_path: Path) -> None:
     connection = http.client.HTTPConnection("127.0.0.1", web.port)
     connection.request("GET", f"/api/sleep/0.3?evidence={tmp_path}")

@@ -10,6 +10,11 @@ from localcloud.functions.keys import load_keys
 from localcloud.tests.functions.running_host import APPS, RunningHost, running
 
 
+@pytest.mark.conforms(
+    "Keys",
+    "level function: a key of the function or of the host, in x-functions-key or ?code=",
+    source="learn:azure/azure-functions/function-keys-how-to",
+)
 def test_a_function_key_a_host_key_and_the_master_key_open_a_function(web: RunningHost) -> None:
     keys = web.keys
     own = keys["functions"]["guarded"]["default"]
@@ -19,6 +24,11 @@ def test_a_function_key_a_host_key_and_the_master_key_open_a_function(web: Runni
         assert (by_header.text, by_query.text) == ("open", "open")
 
 
+@pytest.mark.conforms(
+    "Keys",
+    "without a key that fits the answer is 401",
+    source="learn:azure/azure-functions/function-keys-how-to",
+)
 def test_no_key_a_wrong_key_and_another_functions_key_are_401(web: RunningHost) -> None:
     other = web.keys["functions"]["echo"]["default"]
     assert web.http.get("/api/function").status_code == 401
@@ -27,6 +37,11 @@ def test_no_key_a_wrong_key_and_another_functions_key_are_401(web: RunningHost) 
         assert (answer.status_code, answer.content) == (401, b"")
 
 
+@pytest.mark.conforms(
+    "Keys",
+    "level admin: the master key only",
+    source="learn:azure/azure-functions/function-keys-how-to",
+)
 def test_only_the_master_key_opens_an_admin_function(web: RunningHost) -> None:
     keys = web.keys
     own = keys["functions"]["guarded_admin"]["default"]
@@ -36,6 +51,11 @@ def test_only_the_master_key_opens_an_admin_function(web: RunningHost) -> None:
     assert web.http.get("/api/master", params={"code": keys["master"]}).text == "open"
 
 
+@pytest.mark.conforms(
+    "Keys",
+    "a disabled function is a 404, to who has its key",
+    source="host:src/WebJobs.Script.WebHost/Middleware/FunctionInvocationMiddleware.cs",
+)
 def test_the_key_is_asked_for_before_a_disabled_function_is_404(web: RunningHost) -> None:
     assert web.http.get("/api/off").status_code == 401
     assert web.http.get("/api/off", params={"code": web.keys["master"]}).status_code == 404

@@ -16,11 +16,22 @@ BACKOFF = {
 }
 
 
+@pytest.mark.conforms(
+    "Retry policies",
+    '"A specified amount of time is allowed to elapse between each retry"',
+    source="learn:azure/azure-functions/functions-bindings-error-pages#retry-policies",
+)
 def test_a_fixed_delay_is_the_same_each_time() -> None:
     """ "A specified amount of time is allowed to elapse between each retry." """
     assert list(policy_of(FIXED).pauses_s()) == [10.0, 10.0]
 
 
+@pytest.mark.conforms(
+    "Retry policies",
+    '"The first retry waits for the minimum delay. On subsequent retries, time is added'
+    ' exponentially to the initial duration for each retry, until the maximum delay is reached"',
+    source="learn:azure/azure-functions/functions-bindings-error-pages#retry-policies",
+)
 def test_a_back_off_begins_with_the_shortest_and_grows_to_the_longest() -> None:
     """ "The first retry waits for the minimum delay. On subsequent retries, time is added
     exponentially to the initial duration for each retry, until the maximum delay is reached.
@@ -35,6 +46,11 @@ def test_a_back_off_begins_with_the_shortest_and_grows_to_the_longest() -> None:
     assert rest[-1] == 30.0
 
 
+@pytest.mark.conforms(
+    "Retry policies",
+    '"-1 means to retry indefinitely"',
+    source="learn:azure/azure-functions/functions-bindings-error-pages#retry-policies",
+)
 def test_minus_one_retries_without_end() -> None:
     """ "-1 means to retry indefinitely." """
     pauses = islice(policy_of(FIXED | {"maxRetryCount": -1}).pauses_s(), 1000)

@@ -83,6 +83,12 @@ def bus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bus]:
             assert host.stop() == 0
 
 
+@pytest.mark.conforms(
+    "Service Bus triggers",
+    'maxMessageBatchSize: "The maximum number of messages that will be passed to each function'
+    ' call"',
+    source="learn:azure/azure-functions/functions-bindings-service-bus#hostjson-settings",
+)
 def test_a_batch_is_no_larger_than_host_json_allows(bus: Bus) -> None:
     """maxMessageBatchSize: "The maximum number of messages that will be passed to each function
     call."
@@ -115,6 +121,11 @@ def test_a_failing_batch_comes_again_as_a_whole(bus: Bus) -> None:
     assert sorted(again) == [("fragile", 2), ("solid", 2)]
 
 
+@pytest.mark.conforms(
+    "Service Bus triggers",
+    "the messages of a session run one after the other, in their order",
+    source="learn:azure/service-bus-messaging/message-sessions",
+)
 def test_the_messages_of_a_session_run_one_after_the_other(bus: Bus) -> None:
     bus.send("talks", *(json.dumps({"n": n}) for n in range(5)), session_id="ordered")
 
@@ -122,6 +133,11 @@ def test_the_messages_of_a_session_run_one_after_the_other(bus: Bus) -> None:
     assert bus.said("ordered") == [(n, at) for n in range(5) for at in ("begin", "end")]
 
 
+@pytest.mark.conforms(
+    "Service Bus triggers",
+    'maxConcurrentSessions: "The maximum number of sessions that can be handled concurrently"',
+    source="learn:azure/azure-functions/functions-bindings-service-bus#hostjson-settings",
+)
 def test_no_more_sessions_at_a_time_than_host_json_allows(bus: Bus) -> None:
     """maxConcurrentSessions: "The maximum number of sessions that can be handled concurrently"."""
     for session in ("a", "b", "c"):
@@ -141,6 +157,12 @@ def test_no_more_sessions_at_a_time_than_host_json_allows(bus: Bus) -> None:
     assert most == 2
 
 
+@pytest.mark.conforms(
+    "Service Bus triggers",
+    'sessionIdleTimeout: "the maximum amount of time to wait for a message to be received for the'
+    ' currently active session"',
+    source="learn:azure/azure-functions/functions-bindings-service-bus#hostjson-settings",
+)
 def test_a_session_is_let_go_when_it_is_idle(bus: Bus) -> None:
     """sessionIdleTimeout: "the maximum amount of time to wait for a message to be received for the
     currently active session. After this time has elapsed, the session will be closed".
@@ -155,6 +177,11 @@ def test_a_session_is_let_go_when_it_is_idle(bus: Bus) -> None:
     assert time.monotonic() - began < 5
 
 
+@pytest.mark.conforms(
+    "Service Bus triggers",
+    "a batch holds messages of one session, and sessions take their turns",
+    source="issue:Azure/azure-functions-dotnet-worker/issues/3087",
+)
 def test_a_batch_is_of_one_session(bus: Bus) -> None:
     for session in ("north", "south"):
         bus.send("tours", "one", "two", "three", session_id=session)
@@ -177,6 +204,11 @@ def test_the_lock_of_a_session_is_renewed_while_the_function_runs(bus: Bus) -> N
     assert bus.said("slow") == [(1, "begin"), (1, "end"), (2, "begin"), (2, "end")]
 
 
+@pytest.mark.conforms(
+    "Outputs",
+    "outputs are sent before the trigger counts as done; a failing output fails the execution",
+    source="webjobs:src/Microsoft.Azure.WebJobs.Host/Executors/FunctionExecutor.cs",
+)
 def test_outputs_are_sent_before_the_message_is_done(bus: Bus) -> None:
     bus.send("in", "first")
 
@@ -188,6 +220,11 @@ def test_outputs_are_sent_before_the_message_is_done(bus: Bus) -> None:
     eventually(lambda: bus.is_empty("in"))
 
 
+@pytest.mark.conforms(
+    "Outputs",
+    "an output that is not set sends nothing",
+    source="worker:",
+)
 def test_an_http_function_puts_out_what_it_sets_and_nothing_otherwise(bus: Bus) -> None:
     assert bus.host.http.post("/api/order/nothing", content=b"x").status_code == 202
     assert bus.host.http.post("/api/order/tea", content=b"tea").status_code == 202
@@ -196,6 +233,11 @@ def test_an_http_function_puts_out_what_it_sets_and_nothing_otherwise(bus: Bus) 
     assert bus.is_empty("orders")
 
 
+@pytest.mark.conforms(
+    "Outputs",
+    "a JSON array that is put out is a message for each element",
+    source="host:src/WebJobs.Script/Binding/FunctionBinding.cs",
+)
 @pytest.mark.parametrize(
     ("value", "messages"),
     [

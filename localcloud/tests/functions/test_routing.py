@@ -37,6 +37,11 @@ def found(routes: Router, path: str, method: str = "GET") -> tuple[str, dict[str
     return None if match is None else (match[0].function.name, dict(match[1]))
 
 
+@pytest.mark.conforms(
+    "HTTP routing",
+    "templates, optional and catch-all parameters and constraints match as ASP.NET's do",
+    source="learn:aspnet/core/fundamentals/routing",
+)
 @pytest.mark.parametrize(
     ("template", "path", "values"),
     [
@@ -99,6 +104,11 @@ def test_a_template_takes_the_paths_that_aspnet_takes(
         assert match == (None if values is None else ("f", values))
 
 
+@pytest.mark.conforms(
+    "HTTP routing",
+    "of several routes that match, the function whose name comes first in the alphabet runs",
+    source="issue:Azure/azure-functions-host/issues/3153",
+)
 def test_the_first_name_wins_and_not_the_most_specific_route() -> None:
     routes = router(("Details", "items/{id}"), ("List", "items/list"))
 
@@ -117,6 +127,11 @@ def test_names_are_ordered_without_regard_to_case() -> None:
     assert found(routes, "/api/1") == ("A", {"x": "1"})
 
 
+@pytest.mark.conforms(
+    "HTTP routing",
+    "the method is a constraint of the route: a wrong one is a 404, no 405",
+    source="host:src/WebJobs.Script.WebHost/WebScriptHostHttpRoutesManager.cs",
+)
 def test_a_wrong_method_is_no_match_and_the_next_route_is_tried() -> None:
     routes = router(("get", "items", ["GET"]), ("post", "items", ["POST"]))
 
@@ -124,6 +139,11 @@ def test_a_wrong_method_is_no_match_and_the_next_route_is_tried() -> None:
     assert found(routes, "/api/items", "PUT") is None
 
 
+@pytest.mark.conforms(
+    "HTTP routing",
+    "the prefix is `api`, may be empty, and the function's name stands in for a route",
+    source="learn:azure/azure-functions/functions-bindings-http-webhook#hostjson-settings",
+)
 def test_the_prefix_may_be_empty_and_the_name_stands_in_for_a_route() -> None:
     assert found(router(("Ping", ""), prefix=""), "/ping") == ("Ping", {})
 

@@ -11,6 +11,11 @@ from localcloud.functions.timespan import parse_timespan
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)  # a Tuesday
 
 
+@pytest.mark.conforms(
+    "Timers",
+    "a schedule may be a TimeSpan, which .NET reads (24:00:00 is 24 days)",
+    source="learn:azure/azure-functions/functions-bindings-timer#timespan",
+)
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
@@ -29,6 +34,11 @@ def test_timespans_are_read_as_dotnet_reads_them(text: str, expected: timedelta 
     assert parse_timespan(text) == expected
 
 
+@pytest.mark.conforms(
+    "Timers",
+    "NCRONTAB has five or six fields, the first of six for seconds",
+    source="learn:azure/azure-functions/functions-bindings-timer#ncrontab-expressions",
+)
 @pytest.mark.parametrize(
     ("text", "following"),
     [
@@ -45,6 +55,11 @@ def test_the_next_occurrence_comes_after_noon(text: str, following: datetime) ->
     assert parse_schedule(text).next_after(NOON) == following
 
 
+@pytest.mark.conforms(
+    "Timers",
+    "WEBSITE_TIME_ZONE sets the zone of a schedule, which is UTC otherwise",
+    source="learn:azure/azure-functions/functions-bindings-timer#ncrontab-time-zones",
+)
 def test_a_schedule_follows_its_time_zone_through_summer_time() -> None:
     schedule = parse_schedule("0 0 3 * * *", ZoneInfo("Europe/Vienna"))
 
@@ -61,6 +76,11 @@ def test_what_is_no_schedule_is_refused(text: str) -> None:
         parse_schedule(text)
 
 
+@pytest.mark.conforms(
+    "Timers",
+    "a schedule that recurs more often than every minute is not monitored",
+    source="learn:azure/azure-functions/functions-bindings-timer#attributes",
+)
 def test_schedules_under_a_minute_are_not_monitored() -> None:
     assert not is_monitored(parse_schedule("*/30 * * * * *"), NOON)
     assert is_monitored(parse_schedule("0 * * * * *"), NOON)
@@ -78,6 +98,11 @@ def test_a_new_timer_has_missed_nothing() -> None:
     assert past_due is False
 
 
+@pytest.mark.conforms(
+    "Timers",
+    "an occurrence missed while the host was down runs at its start, as past due",
+    source="extensions:src/WebJobs.Extensions/Extensions/Timers/Scheduling/ScheduleMonitor.cs",
+)
 def test_an_occurrence_that_passed_while_the_host_was_down_is_past_due() -> None:
     stored = Status(NOON - timedelta(hours=3), NOON - timedelta(hours=2), NOON)
 
@@ -90,6 +115,11 @@ def test_an_occurrence_still_to_come_is_not_past_due() -> None:
     assert opening(stored, HOURLY, NOON + timedelta(minutes=59)) == (stored, False)
 
 
+@pytest.mark.conforms(
+    "Timers",
+    "a changed schedule begins anew: nothing of it was missed",
+    source="extensions:src/WebJobs.Extensions/Extensions/Timers/Scheduling/ScheduleMonitor.cs",
+)
 def test_a_changed_schedule_begins_anew() -> None:
     stored = Status(NOON - timedelta(days=2), NOON - timedelta(days=1), NOON)
 

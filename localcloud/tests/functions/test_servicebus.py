@@ -90,6 +90,11 @@ def bus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bus]:
         yield Bus(broker, host, evidence, client)
 
 
+@pytest.mark.conforms(
+    "Service Bus triggers",
+    "a message arrives with its metadata, and is completed when the function succeeds",
+    source="learn:azure/azure-functions/functions-bindings-service-bus-trigger#peeklock-behavior",
+)
 def test_a_message_arrives_with_its_metadata_and_is_completed(bus: Bus) -> None:
     trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
     bus.send(
@@ -136,6 +141,11 @@ def test_the_senders_trace_goes_on(bus: Bus) -> None:
     assert (older["traceparent"][:35], older["tracestate"]) == (old[:35], "")
 
 
+@pytest.mark.conforms(
+    "Service Bus triggers",
+    "a message is abandoned when the function fails, and dead-lettered after MaxDeliveryCount",
+    source="learn:azure/azure-functions/functions-bindings-service-bus-trigger#poison-messages",
+)
 def test_a_failing_message_comes_again_and_ends_in_the_dead_letter_queue(bus: Bus) -> None:
     bus.send("work", {"do": "fail"}, message_id="m-fail")
 
@@ -173,6 +183,11 @@ def test_no_more_than_the_allowed_number_run_at_once(bus: Bus) -> None:
     eventually(lambda: bus.left("work") == 0)
 
 
+@pytest.mark.conforms(
+    "Service Bus triggers",
+    "the lock is renewed while the function runs, up to maxAutoLockRenewalDuration",
+    source="learn:azure/azure-functions/functions-bindings-service-bus#hostjson-settings",
+)
 def test_a_lock_is_renewed_while_the_function_runs(bus: Bus) -> None:
     bus.send("hasty", "3", message_id="m-slow")
 

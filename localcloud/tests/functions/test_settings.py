@@ -32,6 +32,11 @@ def app(folder: Path, source: str, **host: Any) -> Path:
     return written(folder, "host.json", {"version": "2.0", **host})
 
 
+@pytest.mark.conforms(
+    "Settings",
+    "local.settings.json fills in what the environment leaves open",
+    source="core-tools:src/Cli/func/Actions/HostActions/StartHostAction.cs",
+)
 def test_local_settings_fill_in_what_the_environment_leaves_open(tmp_path: Path) -> None:
     values = {"A": "file", "B": "file", "C": "file"}
     document = {"IsEncrypted": False, "Values": values, "ConnectionStrings": {"Db": "x"}}
@@ -69,6 +74,11 @@ def test_unusable_local_settings_are_refused(
         load_local_settings(folder, {})
 
 
+@pytest.mark.conforms(
+    "Settings",
+    "host.json has Azure's defaults",
+    source="learn:azure/azure-functions/functions-host-json",
+)
 def test_host_json_has_azures_defaults(tmp_path: Path) -> None:
     assert load_host_options(written(tmp_path, "host.json", {"version": "2.0"}), {}) == HostOptions(
         route_prefix="api",
@@ -79,6 +89,11 @@ def test_host_json_has_azures_defaults(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.conforms(
+    "Settings",
+    "AzureFunctionsJobHost__path__to__setting overrides host.json",
+    source="learn:azure/azure-functions/functions-host-json#override-hostjson-values",
+)
 def test_host_json_is_obeyed_and_the_environment_overrides_it(tmp_path: Path) -> None:
     document = {
         "version": "2.0",
@@ -151,6 +166,11 @@ def test_an_unusable_host_json_is_refused(tmp_path: Path, document: Any, reason:
     assert reason in str(refused.value)
 
 
+@pytest.mark.conforms(
+    "Settings",
+    "%NAME% in a binding is the setting of that name; one that is not set stops the start",
+    source="learn:azure/azure-functions/functions-bindings-expressions-patterns#binding-expressions---app-settings",
+)
 def test_settings_in_percent_signs_are_replaced() -> None:
     environ = {"TOPIC": "order-events", "EMPTY": ""}
 

@@ -12,6 +12,11 @@ from localcloud.functions.sniffing import sniff
 TEXT = {"content-type": "text/plain; charset=utf-8"}
 
 
+@pytest.mark.conforms(
+    "HTTP responses",
+    "a returned text that is a JSON object with `body` is a response; other JSON is written anew",
+    source="host:src/WebJobs.Script/Binding/Http/HttpBinding.cs",
+)
 @pytest.mark.parametrize(
     ("text", "status", "headers", "body"),
     [

@@ -49,6 +49,11 @@ def test_an_interval_fires_again_and_again(evidence: Path) -> None:
     assert runs(evidence, "every_second")[0]["past_due"] is False
 
 
+@pytest.mark.conforms(
+    "Timers",
+    "runs of one timer never overlap: the next waits for the one under way",
+    source="learn:azure/azure-functions/functions-bindings-timer",
+)
 @pytest.mark.usefixtures("clock")
 def test_runs_of_one_timer_never_overlap(evidence: Path) -> None:
     eventually(lambda: len(runs(evidence, "slow_end")) >= 3)
@@ -58,6 +63,11 @@ def test_runs_of_one_timer_never_overlap(evidence: Path) -> None:
         assert end <= begin
 
 
+@pytest.mark.conforms(
+    "Admin API",
+    "a timer runs by POST /admin/functions/{name}",
+    source="learn:azure/azure-functions/functions-manually-run-non-http",
+)
 def test_a_timer_can_be_run_by_hand(clock: RunningHost, evidence: Path) -> None:
     before = len(runs(evidence, "nightly"))
 
@@ -67,6 +77,12 @@ def test_a_timer_can_be_run_by_hand(clock: RunningHost, evidence: Path) -> None:
     assert runs(evidence, "nightly")[-1]["past_due"] is False
 
 
+@pytest.mark.conforms(
+    "Retry policies",
+    '"The retry policy tells the runtime to rerun a failed execution until either successful'
+    ' completion occurs or the maximum number of retries is reached"',
+    source="learn:azure/azure-functions/functions-bindings-error-pages#retry-policies",
+)
 def test_a_failed_run_is_tried_again_as_the_policy_says(clock: RunningHost, evidence: Path) -> None:
     """ "The retry policy tells the runtime to rerun a failed execution until either successful
     completion occurs or the maximum number of retries is reached."
@@ -88,6 +104,11 @@ def test_executions_are_told_in_the_log(clock: RunningHost) -> None:
     assert "Executing 'Functions.every_second' (Reason='Timer fired')" in clock.log
 
 
+@pytest.mark.conforms(
+    "Settings",
+    "AzureWebJobs.<function>.Disabled switches a function off",
+    source="learn:azure/azure-functions/disable-function",
+)
 def test_a_disabled_timer_does_not_fire(clock: RunningHost, evidence: Path) -> None:
     eventually(lambda: len(runs(evidence, "every_second")) >= 2)
 
@@ -95,6 +116,11 @@ def test_a_disabled_timer_does_not_fire(clock: RunningHost, evidence: Path) -> N
     assert "switched_off: timerTrigger 00:00:01 (disabled)" in clock.log
 
 
+@pytest.mark.conforms(
+    "Timers",
+    "the schedule is persisted, so that a missed run is made up for once",
+    source="learn:azure/azure-functions/functions-bindings-timer#attributes",
+)
 def test_a_missed_occurrence_runs_at_the_next_start_once(tmp_path: Path) -> None:
     env, state = settings(tmp_path), tmp_path / "state"
     status_file = state / "timers" / "nightly.json"

@@ -5,12 +5,18 @@ from collections.abc import Callable
 from pathlib import Path
 
 import httpx
+import pytest
 
 from localcloud.tests.samples.conftest import Started, ended, eventually
 
 Samples = Callable[..., Started]
 
 
+@pytest.mark.conforms(
+    "Documented shapes",
+    "function chaining",
+    source="learn:azure/azure-functions/durable/durable-functions-overview#chaining",
+)
 def test_function_chaining(sample: Samples) -> None:
     chaining = sample("function_chaining")
 
@@ -23,6 +29,11 @@ def test_function_chaining(sample: Samples) -> None:
     assert status["output"] == f"On Durability\n-- {status['instanceId']}"
 
 
+@pytest.mark.conforms(
+    "Documented shapes",
+    "fan out, fan in",
+    source="learn:azure/azure-functions/durable/durable-functions-overview#fan-in-out",
+)
 def test_fan_out_fan_in(sample: Samples, tmp_path: Path) -> None:
     source, backup = tmp_path / "source", tmp_path / "backup"
     (source / "deep").mkdir(parents=True)
@@ -39,6 +50,11 @@ def test_fan_out_fan_in(sample: Samples, tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.conforms(
+    "Documented shapes",
+    "async HTTP APIs",
+    source="learn:azure/azure-functions/durable/durable-functions-overview#async-http",
+)
 def test_async_http_api_tells_where_to_ask_and_how_it_goes(sample: Samples) -> None:
     reports = sample("async_http_api")
     order = {"chapters": ["Beginning", "Middle", "End"], "pause_s": 0.3}
@@ -73,6 +89,11 @@ def test_async_http_api_answers_at_once_when_the_work_is_short(sample: Samples) 
     assert "statusQueryGetUri" in long.json()
 
 
+@pytest.mark.conforms(
+    "Documented shapes",
+    "monitor",
+    source="learn:azure/azure-functions/durable/durable-functions-overview#monitoring",
+)
 def test_monitor_ends_when_the_job_is_done(sample: Samples) -> None:
     monitor = sample("monitor")
     watched = monitor.http.post(
@@ -97,6 +118,11 @@ def test_monitor_tells_somebody_when_it_takes_too_long(sample: Samples) -> None:
     assert 2 <= outcome["looked"] <= 4
 
 
+@pytest.mark.conforms(
+    "Documented shapes",
+    "human interaction",
+    source="learn:azure/azure-functions/durable/durable-functions-overview#human",
+)
 def test_human_interaction_through_the_app_and_through_the_link(sample: Samples) -> None:
     approvals = sample("human_interaction")
     holiday, car = (
@@ -121,6 +147,11 @@ def test_human_interaction_escalates_when_nobody_answers(sample: Samples) -> Non
     assert ended(asked.json())["output"] == "raise was escalated"
 
 
+@pytest.mark.conforms(
+    "Documented shapes",
+    "aggregator (stateful entities)",
+    source="learn:azure/azure-functions/durable/durable-functions-overview#aggregator",
+)
 def test_counter_entity_counts_and_moves_what_it_holds(sample: Samples) -> None:
     counters = sample("counter_entity")
 
@@ -144,6 +175,11 @@ def test_counter_entity_counts_and_moves_what_it_holds(sample: Samples) -> None:
     eventually(lambda: counters.http.get("/api/counters/jar").status_code == 404)
 
 
+@pytest.mark.conforms(
+    "Documented shapes",
+    "eternal orchestration",
+    source="learn:azure/azure-functions/durable/durable-functions-eternal-orchestrations",
+)
 def test_eternal_orchestration_goes_on_until_it_is_stopped(sample: Samples) -> None:
     eternal = sample("eternal_orchestration")
 

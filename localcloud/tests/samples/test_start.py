@@ -48,6 +48,11 @@ def write(folder: Path, answer: str) -> None:
     (folder / "function_app.py").write_text(SOURCE.replace("{answer}", answer))
 
 
+@pytest.mark.conforms(
+    "functions start",
+    "the functions are listed with their URLs",
+    source="learn:azure/azure-functions/functions-run-local#start",
+)
 def test_the_functions_are_listed_with_their_urls(app: Path, tmp_path: Path) -> None:
     with start(app, tmp_path) as started:
         base = str(started.http.base_url).rstrip("/")
@@ -58,12 +63,22 @@ def test_the_functions_are_listed_with_their_urls(app: Path, tmp_path: Path) -> 
         assert started.stop() == 0
 
 
+@pytest.mark.conforms(
+    "functions start",
+    "--functions runs the named ones only",
+    source="learn:azure/azure-functions/functions-core-tools-reference#func-start",
+)
 def test_only_the_named_functions_run(app: Path, tmp_path: Path) -> None:
     with start(app, tmp_path, "--functions", "other", "die", "--no-reload") as started:
         assert started.http.get("/api/other").text == "other"
         assert started.http.get("/api/hello").status_code == 404
 
 
+@pytest.mark.conforms(
+    "functions start",
+    "keys are asked for only with --enable-auth",
+    source="learn:azure/azure-functions/functions-core-tools-reference#func-start",
+)
 def test_keys_are_asked_for_on_request(app: Path, tmp_path: Path) -> None:
     with start(app, tmp_path, "--enable-auth", "--no-reload") as started:
         assert started.http.get("/api/hello").status_code == 401

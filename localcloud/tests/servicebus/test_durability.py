@@ -115,6 +115,11 @@ class Record:
         self.completed.add(sequence)
 
 
+@pytest.mark.conforms(
+    "Reliability",
+    "an acknowledged message survives, a completed one does not come again",
+    source="learn:azure/service-bus-messaging/message-transfers-locks-settlement",
+)
 async def test_four_kills_lose_no_acknowledged_message_and_return_no_completed_one(
     topology: Path, tmp_path: Path
 ) -> None:

@@ -87,6 +87,11 @@ async def test_a_batch_arrives_in_order(plain: Pair) -> None:
     await asyncio.gather(*(receiver.complete_message(message) for message in messages[:1]))
 
 
+@pytest.mark.conforms(
+    "Settlement",
+    "an abandoned message comes again, and is dead-lettered after MaxDeliveryCount",
+    source="learn:azure/service-bus-messaging/service-bus-dead-letter-queues",
+)
 async def test_an_abandoned_message_comes_again_until_it_is_dead_lettered(
     sdk: Sdk, plain: Pair
 ) -> None:
@@ -119,6 +124,11 @@ async def test_an_abandoned_message_comes_before_younger_ones(plain: Pair) -> No
     assert bodies(await receive(receiver, 2)) == ["first", "second"]
 
 
+@pytest.mark.conforms(
+    "Settlement",
+    "a dead-lettered message has DeadLetterReason and DeadLetterErrorDescription",
+    source="learn:azure/service-bus-messaging/service-bus-dead-letter-queues",
+)
 async def test_a_message_is_dead_lettered_with_its_reason(sdk: Sdk, plain: Pair) -> None:
     sender, receiver = plain.sender, plain.receiver
     await sender.send_messages(ServiceBusMessage("bad", application_properties={"k": 1}))
@@ -137,6 +147,11 @@ async def test_a_message_is_dead_lettered_with_its_reason(sdk: Sdk, plain: Pair)
         await graveyard.dead_letter_message(dead, reason="twice")
 
 
+@pytest.mark.conforms(
+    "Settlement",
+    "a lock that expires brings the message back and counts as a delivery",
+    source="learn:azure/service-bus-messaging/message-transfers-locks-settlement",
+)
 async def test_a_lock_that_expires_brings_the_message_back_and_counts(hasty: Pair) -> None:
     sender, receiver = hasty.sender, hasty.receiver
     await sender.send_messages(ServiceBusMessage("slow"))
@@ -175,6 +190,11 @@ async def test_a_renewed_lock_holds(hasty: Pair) -> None:
     assert message.delivery_count == 0
 
 
+@pytest.mark.conforms(
+    "Settlement",
+    "a lost lock can neither be renewed nor settled",
+    source="learn:azure/service-bus-messaging/message-transfers-locks-settlement",
+)
 async def test_a_lost_lock_cannot_be_renewed(hasty: Pair) -> None:
     sender, receiver = hasty.sender, hasty.receiver
     await sender.send_messages(ServiceBusMessage("late"))
@@ -198,6 +218,11 @@ async def test_received_and_deleted_messages_are_gone(sdk: Sdk, plain: Pair) -> 
     assert await receiver.peek_messages(10, sequence_number=1) == []
 
 
+@pytest.mark.conforms(
+    "Browsing",
+    "peeking shows messages in any state and takes none",
+    source="learn:azure/service-bus-messaging/message-browsing",
+)
 async def test_peeking_shows_messages_without_taking_them(plain: Pair) -> None:
     sender, receiver = plain.sender, plain.receiver
     await sender.send_messages([ServiceBusMessage("p1"), ServiceBusMessage("p2")])
@@ -230,6 +255,11 @@ async def test_two_receivers_share_the_messages_and_none_comes_twice(sdk: Sdk, p
     assert sorted(int(body) for half in halves for body in bodies(half)) == list(range(40))
 
 
+@pytest.mark.conforms(
+    "Limits",
+    "a message above the tier's size is refused",
+    source="learn:azure/service-bus-messaging/service-bus-quotas",
+)
 async def test_large_messages_travel_whole_and_larger_ones_are_refused(plain: Pair) -> None:
     sender, receiver = plain.sender, plain.receiver
     body = bytes(range(256)) * 1_000
@@ -270,6 +300,11 @@ async def test_correlation_rules_are_alternatives_and_one_copy_is_enough(
     assert await nothing_comes(nothing)
 
 
+@pytest.mark.conforms(
+    "Expiry",
+    "an expired message is dropped, or dead-lettered if the entity says so",
+    source="learn:azure/service-bus-messaging/message-expiration",
+)
 @ONE_SDK
 async def test_messages_that_outlive_their_time_are_dropped_or_dead_lettered(
     sdk: Sdk, fleeting_topic: str

@@ -38,6 +38,11 @@ async def test_a_queue_keeps_what_is_sent_to_it(sdk: Sdk) -> None:
     await graveyard.complete_message(dead)
 
 
+@pytest.mark.conforms(
+    "Scheduling",
+    "a scheduled message is enqueued at its time, and can be cancelled before",
+    source="learn:azure/service-bus-messaging/message-sequencing",
+)
 async def test_scheduled_messages_wait_for_their_time_and_can_be_cancelled(sdk: Sdk) -> None:
     queue = await sdk.queue_pair(f"queue-{sdk.name}")
     sender, receiver = queue.sender, queue.receiver
@@ -74,6 +79,11 @@ async def test_messages_scheduled_on_a_topic_are_routed_when_they_are_due(sdk: S
     await sender.cancel_scheduled_messages(number)
 
 
+@pytest.mark.conforms(
+    "Forwarding",
+    "auto-forwarding moves messages to another entity of the namespace",
+    source="learn:azure/service-bus-messaging/service-bus-auto-forwarding",
+)
 @ONE_SDK
 async def test_messages_are_forwarded_from_subscriptions_and_queues(sdk: Sdk) -> None:
     topic, (queue,), goal = await asyncio.gather(
@@ -90,6 +100,11 @@ async def test_messages_are_forwarded_from_subscriptions_and_queues(sdk: Sdk) ->
         await sdk.queue_receiver("forwarding")
 
 
+@pytest.mark.conforms(
+    "Forwarding",
+    "a message that exceeds the hops of auto-forwarding is dead-lettered",
+    source="learn:azure/service-bus-messaging/service-bus-auto-forwarding",
+)
 @ONE_SDK
 async def test_a_message_that_is_forwarded_in_a_circle_is_dead_lettered(sdk: Sdk) -> None:
     (sender,), graveyard = await asyncio.gather(
@@ -111,6 +126,11 @@ async def test_dead_letters_are_forwarded_with_reason_and_source(sdk: Sdk) -> No
     assert (dead.dead_letter_source, dead.delivery_count) == ("mortal", 0)
 
 
+@pytest.mark.conforms(
+    "Deferral",
+    "a deferred message is received by its sequence number only",
+    source="learn:azure/service-bus-messaging/message-deferral",
+)
 @ONE_SDK
 async def test_a_deferred_message_is_received_by_its_number_only(sdk: Sdk) -> None:
     queue = await sdk.queue_pair("deferred")
@@ -157,6 +177,11 @@ async def test_a_deferred_message_can_be_dead_lettered_or_received_and_deleted(s
     assert await receiver.peek_messages(10, sequence_number=1) == []
 
 
+@pytest.mark.conforms(
+    "Duplicate detection",
+    "a message id seen within the window is accepted and dropped",
+    source="learn:azure/service-bus-messaging/duplicate-detection",
+)
 @ONE_SDK
 async def test_a_message_id_that_came_before_is_taken_and_dropped(sdk: Sdk) -> None:
     queue = await sdk.queue_pair("unique")
@@ -176,6 +201,11 @@ async def test_a_message_id_that_came_before_is_taken_and_dropped(sdk: Sdk) -> N
     assert await nothing_comes(receiver)
 
 
+@pytest.mark.conforms(
+    "Rules",
+    "SQL filters choose, actions change the copy of that rule",
+    source="learn:azure/service-bus-messaging/topic-filters",
+)
 @ONE_SDK
 async def test_sql_rules_choose_messages_and_actions_change_their_copies(sdk: Sdk) -> None:
     sender, receiver = await asyncio.gather(sdk.sender("sql"), sdk.receiver("sql", "large"))

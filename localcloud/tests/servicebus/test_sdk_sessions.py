@@ -33,6 +33,11 @@ async def session_of(sdk: Sdk, queue: str, session: Any, **options: Any) -> Any:
     return await sdk.queue_receiver(queue, session_id=session, **options)
 
 
+@pytest.mark.conforms(
+    "Sessions",
+    "a receiver gets the messages of its session, first in first out",
+    source="learn:azure/service-bus-messaging/message-sessions",
+)
 async def test_a_receiver_gets_the_messages_of_its_session_in_order(sdk: Sdk) -> None:
     queue = f"sessions-{sdk.name}"
     sender, a, b = await asyncio.gather(
@@ -75,6 +80,11 @@ async def test_waiting_for_a_session_times_out_when_there_is_none(sdk: Sdk) -> N
     assert datetime.now(UTC) - before < timedelta(seconds=5)
 
 
+@pytest.mark.conforms(
+    "Sessions",
+    "a session is one receiver's at a time",
+    source="learn:azure/service-bus-messaging/message-sessions",
+)
 @ONE_SDK
 async def test_a_session_that_somebody_holds_cannot_be_locked_until_it_is_closed(sdk: Sdk) -> None:
     queue = "session-busy"
@@ -109,6 +119,11 @@ async def test_a_session_lock_can_be_renewed_and_when_lost_frees_the_session(sdk
         await holder.complete_message(message)
 
 
+@pytest.mark.conforms(
+    "Sessions",
+    "a session keeps state until it is cleared",
+    source="learn:azure/service-bus-messaging/message-sessions#message-session-state",
+)
 @ONE_SDK
 async def test_a_session_keeps_state_for_its_next_receiver(sdk: Sdk) -> None:
     queue = "session-state"
@@ -138,6 +153,11 @@ async def test_a_message_of_a_session_can_be_deferred_and_received_by_number(sdk
     assert await holder.peek_messages(5, sequence_number=1) == []
 
 
+@pytest.mark.conforms(
+    "Sessions",
+    "an entity that requires sessions takes no message without a session id",
+    source="learn:azure/service-bus-messaging/message-sessions",
+)
 @ONE_SDK
 async def test_a_queue_with_sessions_takes_no_message_without_one(sdk: Sdk) -> None:
     sender = await sdk.queue_sender("next-session")

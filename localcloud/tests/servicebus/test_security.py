@@ -50,6 +50,11 @@ async def test_a_link_without_a_token_is_refused(peer: Peer) -> None:
     assert await refusal(peer) == "amqp:unauthorized-access"
 
 
+@pytest.mark.conforms(
+    "Security",
+    "a token opens its entity and what lies below it only",
+    source="learn:azure/service-bus-messaging/service-bus-sas",
+)
 async def test_a_token_opens_its_entity_and_what_lies_below_only(peer: Peer) -> None:
     assert await peer.authorize(sas(WIRE), WIRE) == 202
     await peer.link(0, "amqps://127.0.0.1/Wire")
