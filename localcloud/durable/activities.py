@@ -5,10 +5,9 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING
 
-import psycopg
-
 from localcloud.durable import events
 from localcloud.durable.answer import argument
+from localcloud.durable.database import AWAY
 from localcloud.durable.http_calls import HTTP_ACTIVITY, HttpCalls, Later
 from localcloud.durable.invocation import Invocation, Invoker
 from localcloud.durable.outcome import unknown_function
@@ -133,7 +132,7 @@ class Activities(Work[LeasedTask]):
         for attempt in range(1, _WRITE_TRIES):
             try:
                 return await write()
-            except psycopg.OperationalError:
+            except AWAY:
                 await asyncio.sleep(self._pause_s(attempt))
         return await write()
 

@@ -5,8 +5,17 @@ from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from typing import Any, LiteralString
 
+import psycopg
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
+
+AWAY: tuple[type[Exception], ...] = (
+    psycopg.OperationalError,
+    psycopg.InterfaceError,
+    # A standby after a failover, or a server that writes no more because its storage is full.
+    psycopg.errors.ReadOnlySqlTransaction,
+)
+"""What a statement meets while the database cannot serve it; it may be able to a moment later."""
 
 CHECK_CLIENT = "-c client_connection_check_interval=500"
 """PostgreSQL option: a statement of a dead host must not take effect once its row lock is free."""

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 import psycopg
 
+from localcloud.durable.database import AWAY
 from localcloud.durable.pace import Alarm, Slots
 from localcloud.durable.task import LeasedTask
 from localcloud.durable.turn import Turn
@@ -92,7 +93,7 @@ class Work[Leased: (Turn, LeasedTask)](ABC):
         except asyncio.CancelledError:
             await self._abandon(leased, delay_s=0.0, counts=False)
             raise
-        except (psycopg.OperationalError, psycopg.InterfaceError) as problem:
+        except AWAY as problem:
             _log.warning("the database failed %s: %s", label(leased), problem)
             await self._abandon(leased, delay_s=self._first_pause_s, counts=False)
         except Exception:  # noqa: BLE001 - whatever broke, somebody must try again

@@ -15,6 +15,7 @@ from tests.chaos.customers import Customer, Wish, wishes
 from tests.chaos.settings import STORMY
 from tests.rig.facts import Facts
 from tests.rig.invariants import assert_all_is_well
+from tests.rig.partners import Partner
 from tests.rig.platform import Platform
 
 MORTAL = ("postgres", "identity", "servicebus", "valkey", "payment", "shipping", "functions")
@@ -135,7 +136,10 @@ async def _kill(
 
 
 async def _misbehave(platform: Platform, choice: random.Random, storm: Storm) -> None:
-    """Order a fault of a partner now and then; one that is dead just now has enough of its own."""
+    """Order a fault of a partner now and then; it replaces one that nobody has met yet.
+
+    Otherwise they would pile up while few orders are under way, and all be met by one of them.
+    """
     while True:
         await asyncio.sleep(choice.uniform(*FAULT_EVERY_S))
         name, operations = choice.choice(FAULTS)
@@ -144,7 +148,9 @@ async def _misbehave(platform: Platform, choice: random.Random, storm: Storm) ->
         how = {"delay_s": choice.uniform(0.1, 2.5)} if kind == "latency" else {}
         # A transport error means that the partner is being killed.
         with contextlib.suppress(httpx.TransportError):
-            await getattr(platform, name).fault(operation, kind, times=choice.randint(1, 2), **how)
+            partner: Partner = getattr(platform, name)
+            await partner.reset()
+            await partner.fault(operation, kind, times=choice.randint(1, 2), **how)
             storm.faults[kind] += 1
 
 

@@ -81,6 +81,10 @@ async def read_only(platform: Platform) -> AsyncIterator[None]:
             await server.execute("SELECT pg_reload_conf()")
 
 
+def told_by_the_host(platform: Platform) -> str:
+    return platform.cloud.state.log_file("functions").read_text()
+
+
 async def test_a_database_that_only_reads_refuses_and_costs_only_time(platform: Platform) -> None:
     await platform.configure(PATIENT)
     product, key = platform.product(), str(uuid.uuid4())
@@ -89,10 +93,19 @@ async def test_a_database_that_only_reads_refuses_and_costs_only_time(platform: 
         await authorised.reached()
         before = await contents(platform.db)
         async with read_only(platform):
+            told = len(told_by_the_host(platform))
             await authorised.release()
+
+            async def failed() -> bool:
+                now = told_by_the_host(platform)[told:]
+                return "Executed 'Functions.authorise_payment' (Failed" in now
+
+            await eventually(failed, "a step that failed")
             refused = await platform.shop.try_place(platform.bruno, {product: 1}, key=key)
             assert await contents(platform.db) == before
     order_id = await placed_again(platform, product, key)
 
     assert refused.status_code == 503, refused.text
     await assert_confirmed(platform, under_way["id"], order_id)
+    # That the first one failed was kept in mind until it could be written down.
+    assert await platform.attempts(under_way["id"], "authorise_payment") == 2
