@@ -19,9 +19,10 @@ from psycopg import AsyncConnection, errors
 
 DEADLINE_S: Final = 10.0
 _CONNECT_S: Final = 3
+STATEMENT_S: Final = 5.0
 _OPTIONS: Final = (
     "-c default_transaction_read_only=on -c default_transaction_isolation=repeatable\\ read "
-    "-c statement_timeout=5s -c timezone=UTC"
+    "-c timezone=UTC -c statement_timeout="
 )
 
 _WHEN_DOWN: Final = (
@@ -45,10 +46,10 @@ class Unreadable(Exception):
 
 
 class TaskHub:
-    """The database of a Durable back end."""
+    """The database of a Durable back end; no statement may take longer than `statement_s`."""
 
-    def __init__(self, dsn: str) -> None:
-        self._dsn = dsn
+    def __init__(self, dsn: str, *, statement_s: float = STATEMENT_S) -> None:
+        self._dsn, self._options = dsn, f"{_OPTIONS}{round(statement_s * 1000)}"
 
     @asynccontextmanager
     async def session(self) -> AsyncIterator[AsyncConnection[Any]]:
@@ -58,7 +59,7 @@ class TaskHub:
                 asyncio.timeout(DEADLINE_S),
                 await AsyncConnection.connect(
                     self._dsn,
-                    options=_OPTIONS,
+                    options=self._options,
                     connect_timeout=_CONNECT_S,
                     application_name="dashboard",
                     prepare_threshold=None,
