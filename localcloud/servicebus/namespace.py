@@ -219,8 +219,8 @@ class Namespace:
                     record = described.record()._replace(entry=None, updated_at_ms=now_ms())
                     self._tombstones[key] = record
                     changes.append(record)
-                self.disconnect(key, AmqpError(NOT_FOUND, f"The entity '{key}' was deleted."))
             await self.broker.store.write(changes)
+            self.disconnect(path, AmqpError(NOT_FOUND, f"The entity '{path}' was deleted."))
 
     async def put_rule(self, path: str, rule: Rule, *, replaces: bool = False) -> Rule:
         """Add a rule to a subscription, or replace the one of its name."""

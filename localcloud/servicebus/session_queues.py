@@ -66,6 +66,8 @@ class SessionQueue(Queue):
     def dissolve(self) -> None:
         super().dissolve()
         self._free.clear()
+        for lane in self._lanes.values():
+            lane.locked.clear()
         for timer in self._waiting.values():
             timer.cancel()
         for consumer in tuple(self._waiting):

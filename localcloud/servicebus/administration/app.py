@@ -107,11 +107,13 @@ def administration(namespace: Namespace, gate: Callable[[], TokenGate]) -> Starl
 
 async def _authorize(request: Request, gate: TokenGate) -> None:
     token = request.headers.get("Authorization", "").removeprefix("Bearer ")
+    # As it came, percent signs and all: so it was signed.
+    path = request.scope["raw_path"].decode("ascii", "replace")
     try:
         if gate.knows(token):
-            await gate.put_bearer(request.url.path, token)
+            await gate.put_bearer(path, token)
         else:
-            gate.put(request.url.path, token)
+            gate.put(path, token)
     except TokenRefused as refusal:
         raise Refused(401, str(refusal)) from refusal
 

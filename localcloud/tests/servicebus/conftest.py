@@ -117,7 +117,8 @@ def topology(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def broker(topology: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[BrokerProcess]:
-    with running(topology, tmp_path_factory.mktemp("servicebus-state")) as process:
+    state = tmp_path_factory.mktemp("servicebus-state")
+    with running(topology, state, "--admin-port", "0") as process:
         yield process
         assert process.process.poll() is None, "the broker died during the tests"
 

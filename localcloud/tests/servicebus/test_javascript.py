@@ -13,6 +13,7 @@ from localcloud.tests.servicebus.rig import BrokerProcess
 from localcloud.tests.servicebus.sdk import Sdk
 from localcloud.tests.servicebus.waiting import receive
 
+FAMILIES = ("messages.mjs", "sessions.mjs", "entities.mjs", "rules.mjs", "administration.mjs")
 MOMENT = datetime(2026, 1, 2, 3, 4, 5, 678000, tzinfo=UTC)
 
 
@@ -38,9 +39,11 @@ async def seen(broker: BrokerProcess) -> dict[str, Any]:
         ]
     )
     await sdk.close()
-    return await features(
-        broker.connection_string(), "messages.mjs", "sessions.mjs", "entities.mjs", "rules.mjs"
-    )
+    settings = {
+        "ADMINISTRATION": broker.admin_connection_string(),
+        "NODE_EXTRA_CA_CERTS": str(broker.certificate),
+    }
+    return await features(broker.connection_string(), *FAMILIES, settings=settings)
 
 
 def test_a_message_keeps_all_that_its_sender_wrote(seen: dict[str, Any]) -> None:
@@ -206,6 +209,57 @@ def test_rules_can_be_changed_while_a_subscription_works(seen: dict[str, Any]) -
         ],
         "bodies": [["large", 200], ["urgent", None]],
         "left": 0,
+    }
+
+
+def test_queues_are_administered(seen: dict[str, Any]) -> None:
+    assert seen["administerQueues"] == {
+        "created": {
+            "lockDuration": "PT7S",
+            "maxDeliveryCount": 3,
+            "defaultMessageTimeToLive": "P1D",
+            "userMetadata": "made by a test",
+            "status": "Active",
+        },
+        "forwards": "sb://127.0.0.1/js-send",
+        "counts": [3, 2, 1],
+        "sized": True,
+        "updated": [5, "SendDisabled"],
+        "disabled": "MessagingEntityDisabled",
+        "bodies": [1, 2],
+        "refusals": {
+            "twice": "MessageEntityAlreadyExistsError",
+            "fixed": "ServiceError",
+            "name": "ServiceError",
+            "missing": "MessageEntityNotFoundError",
+            "unwanted": "MessageEntityNotFoundError",
+        },
+        "listed": True,
+        "exists": False,
+        "afterwards": "MessagingEntityNotFound",
+    }
+
+
+def test_topics_subscriptions_and_rules_are_administered(seen: dict[str, Any]) -> None:
+    properties = {"kind": "a", "yes": True, "half": 1.5, "since": "1970-01-02T00:00:00.000Z"}
+    assert seen["administerTopics"] == {
+        "rule": ["labelled", "x", properties, "SET seen = 'yes'"],
+        "sql": ["n > @least", {"@least": 10}],
+        "got": {"first": ["n", None], "second": ["x", "yes"]},
+        "changed": "1=0",
+        "pages": [["first"], ["second"]],
+        "subscriptions": 2,
+        "left": ["second"],
+        "gone": "MessageEntityNotFoundError",
+        "subscriptionGone": "MessageEntityNotFoundError",
+    }
+
+
+def test_the_namespace_describes_itself_to_who_has_a_key(seen: dict[str, Any]) -> None:
+    assert seen["administerNamespace"] == {
+        "sku": "Standard",
+        "name": "127.0.0.1",
+        "unauthorised": "UnauthorizedRequestError",
     }
 
 
