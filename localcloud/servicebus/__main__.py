@@ -56,6 +56,11 @@ AUDIENCE: Final = "https://servicebus.azure.net"
     help=f"Value of {ROOT_KEY_NAME}.",
 )
 @click.option(
+    "--tls-port",
+    type=int,
+    help="Port for AMQP over TLS, which clients with token credentials speak; 0 takes a free one.",
+)
+@click.option(
     "--admin-port",
     type=int,
     help="Port of the administration API over HTTPS; 0 takes a free one. Without it there is none.",
@@ -63,7 +68,7 @@ AUDIENCE: Final = "https://servicebus.azure.net"
 @click.option(
     "--certificate",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Certificate of the administration API, made when missing.  [default: STATE/tls.pem]",
+    help="Certificate of the ports that speak TLS, made when missing.  [default: STATE/tls.pem]",
 )
 @click.option("--jwks-url", help="Keys of an identity provider whose tokens are accepted too.")
 @click.option("--token-issuer", help="Issuer of these tokens; required with --jwks-url.")
@@ -86,6 +91,7 @@ def main(  # noqa: PLR0917 - click passes one argument for each option
     keys: tuple[str, ...],
     key_file: Path | None,
     root_key: str | None,
+    tls_port: int | None,
     admin_port: int | None,
     certificate: Path | None,
     jwks_url: str | None,
@@ -114,7 +120,7 @@ def main(  # noqa: PLR0917 - click passes one argument for each option
     if (jwks_url is None) is not (token_issuer is None):
         raise click.UsageError("--jwks-url and --token-issuer are given together")
     trust = Trust(accepted, jwks_url, token_issuer, token_audience)
-    at = Place(host, port, admin_port, certificate or state / CERTIFICATE_FILE)
+    at = Place(host, port, tls_port, admin_port, certificate or state / CERTIFICATE_FILE)
     limits = Limits(max_message_bytes=max_message_kb * 1024, idle_timeout_s=idle_timeout)
     try:
         entities = load_topology(topology)
@@ -123,8 +129,9 @@ def main(  # noqa: PLR0917 - click passes one argument for each option
     except (TopologyError, StoreUnusable) as error:
         raise click.ClickException(str(error)) from error
     except OSError as error:
-        ports = f"{host}:{port}" + ("" if admin_port is None else f" and {admin_port}")
-        raise click.ClickException(f"cannot listen on {ports}: {error.strerror}") from error
+        ports = [str(number) for number in (port, tls_port, admin_port) if number is not None]
+        where = f"{host}:{' or '.join(ports)}"
+        raise click.ClickException(f"cannot listen on {where}: {error.strerror}") from error
 
 
 def _read_keys(keys: Sequence[str], key_file: Path | None, root_key: str | None) -> dict[str, str]:

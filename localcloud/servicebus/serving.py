@@ -3,6 +3,8 @@
 import asyncio
 import logging
 import signal
+import socket
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -28,10 +30,11 @@ DRAIN_S: Final = 1.0
 
 @dataclass(frozen=True)
 class Place:
-    """Where the broker listens; without an administration port there is no such API."""
+    """Where the broker listens; the other ports than the first are only there when wanted."""
 
     host: str
     port: int
+    tls_port: int | None
     admin_port: int | None
     certificate: Path
 
@@ -66,11 +69,18 @@ async def serve(topology: Topology, store: Store, trust: Trust, limits: Limits, 
     service = Service(namespace, trust.keys, limits, trust.bearers())
     namespace.disconnect = partial(end_links, service)
     listener = bind(at.host, at.port)
-    server = await loop.create_server(lambda: Connection(service), sock=listener)
+    connect = partial(Connection, service)
+    servers = [await loop.create_server(connect, sock=listener)]
     facts = {"port": listener.getsockname()[1]}
+    context = _tls(at)
+    if at.tls_port is not None:
+        listener = bind(at.host, at.tls_port)
+        servers.append(await loop.create_server(connect, sock=listener, ssl=context))
+        facts["tls_port"] = listener.getsockname()[1]
     endpoint = None
-    if at.admin_port is not None:
-        endpoint, facts["admin_port"] = _administration(service, at, at.admin_port)
+    if at.admin_port is not None and context is not None:
+        listener = bind(at.host, at.admin_port)
+        endpoint, facts["admin_port"] = _administration(service, listener, context)
     stop = asyncio.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, stop.set)
@@ -78,7 +88,8 @@ async def serve(topology: Topology, store: Store, trust: Trust, limits: Limits, 
     log.info("%d queues and %d topics on port %d", queues, topics, facts["port"])
     ready(**facts)
     await stop.wait()
-    server.close()
+    for server in servers:
+        server.close()
     if endpoint is not None:
         await endpoint.close()
     if farewells := shut_down(service):
@@ -86,14 +97,22 @@ async def serve(topology: Topology, store: Store, trust: Trust, limits: Limits, 
     await store.close()
 
 
-def _administration(service: Service, at: Place, port: int) -> tuple["Endpoint", int]:
-    """The administration API, and its port. OSError when that is taken."""
-    # Not loaded for a broker without the API: with XML and HTTPS it takes half as much again.
+def _tls(at: Place) -> ssl.SSLContext | None:
+    """What the ports that speak TLS do it with, if there are any."""
+    if at.tls_port is None and at.admin_port is None:
+        return None
+    from localcloud.servicebus.certificate import server_context  # noqa: PLC0415 - see below
+
+    return server_context(at.certificate, at.host)
+
+
+def _administration(
+    service: Service, listener: socket.socket, context: ssl.SSLContext
+) -> tuple["Endpoint", int]:
+    """The administration API, and its port."""
+    # Not loaded for a broker without the API: XML and HTTPS take half as much memory again.
     from localcloud.servicebus.administration.app import administration  # noqa: PLC0415
-    from localcloud.servicebus.administration.certificate import server_context  # noqa: PLC0415
     from localcloud.servicebus.administration.endpoint import Endpoint  # noqa: PLC0415
 
-    listener = bind(at.host, port)
-    context = server_context(at.certificate, at.host)
     app = administration(service.namespace, service.gate)
     return Endpoint(app, listener, context), listener.getsockname()[1]

@@ -149,7 +149,8 @@ class FrameTransport(asyncio.Protocol):
         self.released()
         if linger:
             # Closing with unread bytes would reset the connection and lose what was just said.
-            self._transport.write_eof()
+            if self._transport.can_write_eof():
+                self._transport.write_eof()
             self.loop.call_later(LINGER_S, self._transport.close)
         else:
             self._transport.close()

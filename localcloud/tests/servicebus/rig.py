@@ -33,7 +33,8 @@ class BrokerProcess:
             self.kill()
             raise BrokerRefused(self.log())
         facts = json.loads(line.removeprefix(READY))
-        self.port, self.admin_port = int(facts["port"]), int(facts.get("admin_port", 0))
+        self.port = int(facts["port"])
+        self.tls_port, self.admin_port = (int(facts.get(f"{p}_port", 0)) for p in ("tls", "admin"))
         self.certificate = state / "tls.pem"
 
     def connection_string(self, key: str = KEY) -> str:

@@ -151,7 +151,7 @@ async def test_what_is_impossible_is_refused_and_changes_nothing(admin: Administ
     for kind, method, arguments, options, text in refusals:
         with pytest.raises(kind) as refused:
             await admin(method, *arguments, **options)
-        assert text in refused.value.message, (method, arguments, options)
+        assert text in str(refused.value), (method, arguments, options)
     assert {queue.name for queue in await admin("list_queues")} == names
 
 
@@ -173,7 +173,14 @@ async def test_topics_have_subscriptions_and_these_have_rules(admin: Administrat
         await admin("create_subscription", topic, f"s{number}", lock_duration="PT5S")
     listed = await admin("list_subscriptions", topic, max_page_size=2)
     assert [subscription.name for subscription in listed] == ["s0", "s1", "s2"]
-    kept = {"n": 7, "large": 2**40, "half": 0.5, "yes": True, "text": "ü", "since": SINCE}
+    kept: dict[str, Any] = {
+        "n": 7,
+        "large": 2**40,
+        "half": 0.5,
+        "yes": True,
+        "text": "ü",
+        "since": SINCE,
+    }
     chosen = CorrelationRuleFilter(label="x", correlation_id="c", properties=kept)
     action = SqlRuleAction("SET x = @v", parameters={"@v": 3})
     await admin("create_rule", topic, "s0", "chosen", filter=chosen, action=action)

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from localcloud.servicebus.administration.certificate import server_context
+from localcloud.servicebus.certificate import server_context
 from localcloud.tests.servicebus.peer import sas
 from localcloud.tests.servicebus.rig import BrokerProcess
 

@@ -43,8 +43,7 @@ def test_an_empty_store_takes_what_the_topology_declares() -> None:
     }
     assert deleted == []
     assert changes == stored(*entities.values())
-    again, deleted, changes = merge(TOPOLOGY, changes)
-    assert (again, deleted, changes) == (entities, [], [])
+    assert merge(TOPOLOGY, stored(*entities.values())) == (entities, [], [])
 
 
 def test_what_was_changed_stays_until_the_topology_says_something_else() -> None:

@@ -1,4 +1,4 @@
-"""The certificate of the HTTPS endpoint: signed by itself, made once, kept beside the messages."""
+"""The certificate of the ports that speak TLS: signed by itself, made once, kept."""
 
 import ipaddress
 import os
@@ -20,7 +20,7 @@ _ADDRESSES: Final = ("127.0.0.1", "::1")
 
 
 def server_context(certificate: Path, host: str) -> ssl.SSLContext:
-    """What the endpoint serves TLS with; makes the certificate when there is none that lasts.
+    """What a port serves TLS with; makes the certificate when there is none that lasts.
 
     The key lies beside the certificate, as `.key`, readable by its owner alone. Clients trust the
     certificate by its path. OSError when the folder cannot be written to.
