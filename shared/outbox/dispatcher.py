@@ -23,8 +23,10 @@ AGGREGATES_PER_BATCH = 64
 AGGREGATES_WAITING = 4096
 """With more than this behind, events are better left to the relay than kept in memory."""
 EVENTS_PER_BATCH = 256
-PACE_S = 0.03
-"""The least time from batch to batch."""
+PACE_S, SLOWEST_PACE_S = 0.03, 0.15
+"""The least time from batch to batch, and what it grows to at most."""
+REST = 5.0
+"""How many times as long as a batch took the next one waits: under load fewer, larger batches."""
 CLAIM_AGAIN_AFTER_S = 0.02
 BUSY_FOR_S = 1.0
 """How long an aggregate is asked for again that another process is sending."""
@@ -50,7 +52,7 @@ class Dispatcher:
         self._waiting: dict[UUID, float] = {}
         self._worker: asyncio.Task[None] | None = None
         self._rests_until: float | None = None
-        self._last_batch_at = 0.0
+        self._next_batch_at = 0.0
 
     async def dispatch(self, *aggregate_ids: UUID) -> None:
         """Have the unsent events of aggregates sent whose change has been committed.
@@ -104,13 +106,13 @@ class Dispatcher:
         """Batch after batch until nobody waits; one batch gathers while another is sent.
 
         The first goes at once. A batch costs much the same however many events are in it, so the
-        next ones keep their distance.
+        next ones keep their distance, the more so the busier the process and the database are.
         """
         while self._waiting:
-            due = self._last_batch_at + PACE_S - time.monotonic()
+            due = self._next_batch_at - time.monotonic()
             if due > 0:
                 await asyncio.sleep(due)
-            self._last_batch_at = time.monotonic()
+            began = time.monotonic()
             batch = dict(islice(self._waiting.items(), AGGREGATES_PER_BATCH))
             for key in batch:
                 del self._waiting[key]
@@ -120,6 +122,8 @@ class Dispatcher:
                 self._waiting.clear()
                 self._rest(telemetry.describe(fault))
                 return
+            took = time.monotonic() - began
+            self._next_batch_at = began + min(max(PACE_S, REST * took), SLOWEST_PACE_S)
             self._recovered()
             if self._wait_again(batch, busy):
                 await asyncio.sleep(CLAIM_AGAIN_AFTER_S)
