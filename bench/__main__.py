@@ -4,13 +4,14 @@ import asyncio
 import json
 import tempfile
 import time
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import click
 
-from bench import imports, machine
+from bench import broker, durable_turns, http_path, imports, machine
 from bench.confirmed import confirmed
 from bench.placing import placing
 from bench.report import show
@@ -23,6 +24,9 @@ SAGA_OFF = {
     "AzureWebJobs.on_payment_event.Disabled": "true",
 }
 """Application settings that keep sagas from starting, so that placing is measured alone."""
+PROCESS_COUNT = "FUNCTIONS_WORKER_PROCESS_COUNT"
+SETTLE_S, IDLE_S = 5.0, 20.0
+"""How long a started cloud is left alone, then watched while nobody asks anything of it."""
 
 
 async def reads(target: Target, seconds: float) -> dict[str, Any]:
@@ -38,33 +42,19 @@ async def reads(target: Target, seconds: float) -> dict[str, Any]:
     }
 
 
-async def measure(cloud: LocalCloud, seconds: float) -> dict[str, Any]:
-    results: dict[str, Any] = {}
+async def confirming(cloud: LocalCloud, seconds: float) -> dict[str, Any]:
     async with prepared(cloud) as target:
-        results |= await reads(target, seconds)
-        results["confirmed"] = await confirmed(target, cloud, seconds * 2)
-        cloud.settings |= SAGA_OFF
-        await asyncio.to_thread(cloud.stop_part, "functions")
-        await asyncio.to_thread(cloud.start_part, "functions")
-        results |= await placing(target, cloud, seconds)
-    return results
+        return await confirmed(target, cloud, seconds)
 
 
-@click.command()
-@click.option("--seconds", default=8.0, show_default=True, help="Length of each measurement.")
-@click.option(
-    "--out",
-    type=click.Path(dir_okay=False, path_type=Path),
-    default=None,
-    help="Where to write the JSON; default: bench/results/<time>.json",
-)
-def main(seconds: float, out: Path | None) -> None:
-    """Start a local cloud of its own on free ports, measure, print a table, write JSON.
+async def answering(cloud: LocalCloud, seconds: float) -> dict[str, Any]:
+    """Reads, and placing without sagas, in one process as the floor is."""
+    async with prepared(cloud) as target:
+        return await reads(target, seconds) | await placing(target, cloud, seconds)
 
-    Takes about two minutes. Numbers of a busy machine are worth little: the load is printed beside
-    them, and ratios within one run are worth more than rates.
-    """
-    before = machine.state()
+
+def whole_cloud(seconds: float, processes: int) -> dict[str, Any]:
+    """The figures of a local cloud of its own on free ports."""
     # The folder itself is the state: the database's own user could not enter one inside of it.
     state = Path(tempfile.mkdtemp(prefix="bench-"))
     cloud = LocalCloud(state, port_base=0, settings={"PG_POOL_MAX": "16"})
@@ -72,20 +62,63 @@ def main(seconds: float, out: Path | None) -> None:
     cloud.start()
     try:
         started_s = time.monotonic() - began
-        idle = machine.memory_mib(
-            [part.process.pid for part in cloud.record().parts if part.process]
-        )
-        results = asyncio.run(measure(cloud, seconds))
-        settings = cloud.environment
+        pids = [part.process.pid for part in cloud.record().parts if part.process]
+        time.sleep(SETTLE_S)
+        idle = machine.memory_mib(pids) | {"cores": machine.idle_cores(pids, IDLE_S)}
+        restart(cloud, {PROCESS_COUNT: str(processes)})
+        results = {"confirmed": asyncio.run(confirming(cloud, seconds * 2))}
+        results["confirmed"]["processes"] = processes
+        restart(cloud, {PROCESS_COUNT: "1"} | SAGA_OFF)
+        results |= asyncio.run(answering(cloud, seconds))
+        cold = imports.import_seconds(cloud.environment)
     finally:
         cloud.erase()
-    report = {
-        "at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": {"before": before, "after": machine.state()},
-        "import_function_app": imports.import_seconds(settings),
-        "local_cloud": {"started_s": round(started_s, 1), "memory_mib": idle},
+    return {
         "results": results,
+        "import_function_app": cold,
+        "local_cloud": {"started_s": round(started_s, 1)} | idle,
     }
+
+
+def restart(cloud: LocalCloud, settings: Mapping[str, str]) -> None:
+    """The Functions host again, with other application settings."""
+    cloud.settings |= settings
+    cloud.stop_part("functions")
+    cloud.start_part("functions")
+
+
+@click.command()
+@click.option("--seconds", default=8.0, show_default=True, help="Length of each measurement.")
+@click.option(
+    "--processes",
+    default=2,
+    show_default=True,
+    help="Processes of the Functions host while orders are confirmed; one for everything else.",
+)
+@click.option(
+    "--out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=None,
+    help="Where to write the JSON; default: bench/results/<time>.json",
+)
+def main(seconds: float, processes: int, out: Path | None) -> None:
+    """Start a local cloud of its own on free ports, measure, print a table, write JSON.
+
+    Takes about four minutes. Numbers of a busy machine are worth little: the load is printed beside
+    them, and ratios within one run are worth more than rates.
+    """
+    before = machine.state()
+    report: dict[str, Any] = {
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": {"before": before},
+    }
+    report |= whole_cloud(seconds, processes)
+    report |= {
+        "http_path": http_path.compare(rounds=5, seconds=seconds / 4, clients=8),
+        "broker": broker.measure(seconds / 2),
+        "fan_out_1000_s": asyncio.run(durable_turns.thousand_at_once()),
+    }
+    report["machine"]["after"] = machine.state()
     show(report)
     name = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ.json")
     file = out or RESULTS / name

@@ -1,12 +1,11 @@
 """`python -m bench.http_path`: what one trivial request costs the server, framework by framework.
 
-The same handler behind the local Functions host, Starlette and, where it is installed, FastAPI. The
-measure is the server's own CPU time per request: on a busy machine it means more than a rate.
+The same handler behind the local Functions host, Starlette and FastAPI. The measure is the
+server's own CPU time per request: on a busy machine it means more than a rate.
 """
 
 import asyncio
 import contextlib
-import importlib.util
 import json
 import statistics
 import subprocess
@@ -20,6 +19,7 @@ from typing import Any
 import click
 import psutil
 import uvloop
+from fastapi import FastAPI
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
@@ -55,8 +55,7 @@ def starlette_app() -> Any:
 
 def fastapi_app() -> Any:
     """The handler behind FastAPI."""
-    fastapi: Any = importlib.import_module("fastapi")
-    app = fastapi.FastAPI()
+    app = FastAPI()
 
     async def ping() -> Response:
         return Response(ANSWER, media_type="application/json")
@@ -134,19 +133,9 @@ def measure(process: psutil.Process, port: int, *, clients: int, seconds: float)
     return (_cpu_s(process) - before) / answered * 1e6
 
 
-@click.command()
-@click.option("--rounds", default=7, show_default=True, help="How often each takes its turn.")
-@click.option("--seconds", default=2.0, show_default=True, help="Length of one turn.")
-@click.option("--clients", default=8, show_default=True, help="Connections at a time.")
-@click.option("--serve", type=click.Choice(list(APPS)), hidden=True)
-def main(rounds: int, seconds: float, clients: int, serve: str | None) -> None:
-    """Compare the cost of a request; ratios are within one round, the table shows medians."""
-    if serve:
-        uvloop.run(serve_asgi(APPS[serve](), host="127.0.0.1", port=0))
-        return
-    names = ["functions", "starlette"]
-    if importlib.util.find_spec("fastapi"):
-        names.append("fastapi")
+def compare(*, rounds: int, seconds: float, clients: int) -> dict[str, Any]:
+    """Medians of CPU µs per request by server, and of the ratios to the others within a round."""
+    names = ["functions", *APPS]
     costs: dict[str, list[float]] = {name: [] for name in names}
     with contextlib.ExitStack() as stack:
         servers = {name: stack.enter_context(serving(name)) for name in names}
@@ -155,13 +144,37 @@ def main(rounds: int, seconds: float, clients: int, serve: str | None) -> None:
         for _ in range(rounds):
             for name in names:
                 costs[name].append(measure(*servers[name], clients=clients, seconds=seconds))
+    return {
+        "clients": clients,
+        "cpu_us": {name: round(statistics.median(of), 1) for name, of in costs.items()},
+        "functions_to": {
+            name: round(
+                statistics.median(
+                    a / b for a, b in zip(costs["functions"], costs[name], strict=True)
+                ),
+                2,
+            )
+            for name in APPS
+        },
+    }
+
+
+@click.command()
+@click.option("--rounds", default=7, show_default=True, help="How often each takes its turn.")
+@click.option("--seconds", default=2.0, show_default=True, help="Length of one turn.")
+@click.option("--clients", default=8, show_default=True, help="Connections at a time.")
+@click.option("--serve", type=click.Choice(list(APPS)), hidden=True)
+def main(rounds: int, seconds: float, clients: int, serve: str | None) -> None:
+    """Compare the cost of a request; ratios are within one round, all figures are medians."""
+    if serve:
+        uvloop.run(serve_asgi(APPS[serve](), host="127.0.0.1", port=0))
+        return
+    found = compare(rounds=rounds, seconds=seconds, clients=clients)
     print(f"load {machine.state()['load']}, {rounds} rounds of {seconds:g} s, {clients} clients")
-    for name in names:
-        line = f"{name:<10} {statistics.median(costs[name]):6.1f} µs of CPU per request"
-        for other in names[1:]:
-            pairs = zip(costs[name], costs[other], strict=True)
-            line += f"   {statistics.median(a / b for a, b in pairs):5.2f}x {other}"
-        print(line)
+    for name, cost in found["cpu_us"].items():
+        print(f"{name:<10} {cost:6.1f} µs of CPU per request")
+    for name, ratio in found["functions_to"].items():
+        print(f"functions takes {ratio:.2f}x of {name}")
 
 
 if __name__ == "__main__":

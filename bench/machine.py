@@ -2,6 +2,7 @@
 
 import os
 import platform
+import time
 from typing import Any
 
 import psutil
@@ -19,11 +20,37 @@ def state() -> dict[str, Any]:
     }
 
 
-def memory_mib(pids: list[int]) -> float:
-    """Resident memory of these processes and their children together."""
-    total = 0
+def memory_mib(pids: list[int]) -> dict[str, float]:
+    """Memory of these processes and their children together, in MiB.
+
+    `memory_mib` counts a page that several share once (proportional set size, where the system
+    tells it); `resident_mib` counts it for each.
+    """
+    shared_once = resident = 0
     for pid in pids:
         process = psutil.Process(pid)
         for one in (process, *process.children(recursive=True)):
-            total += one.memory_info().rss
-    return round(total / 2**20, 1)
+            memory = one.memory_full_info()
+            resident += memory.rss
+            shared_once += getattr(memory, "pss", memory.rss)
+    return {
+        "memory_mib": round(shared_once / 2**20, 1),
+        "resident_mib": round(resident / 2**20, 1),
+    }
+
+
+def idle_cores(pids: list[int], seconds: float) -> float:
+    """How much of one core these processes and their children use in the next `seconds`."""
+    before = _cpu_s(pids)
+    time.sleep(seconds)
+    return round((_cpu_s(pids) - before) / seconds, 3)
+
+
+def _cpu_s(pids: list[int]) -> float:
+    total = 0.0
+    for pid in pids:
+        process = psutil.Process(pid)
+        for one in (process, *process.children(recursive=True)):
+            times = one.cpu_times()
+            total += times.user + times.system
+    return total

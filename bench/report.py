@@ -50,4 +50,27 @@ def show(report: dict[str, Any]) -> None:
         f"import of function_app: median {cold['median_s']:.2f} s,"
         f" fastest {cold['fastest_s']:.2f} s"
     )
-    out.print(f"local cloud: started in {cloud['started_s']} s, {cloud['memory_mib']} MiB resident")
+    out.print(
+        f"local cloud: started in {cloud['started_s']} s; idle {cloud['memory_mib']:.0f} MiB"
+        f" ({cloud['resident_mib']:.0f} with shared pages counted for each process),"
+        f" {100 * cloud['cores']:.1f} % of a core"
+    )
+    _show_parts(out, report)
+
+
+def _show_parts(out: Console, report: dict[str, Any]) -> None:
+    """The local cloud's parts by themselves."""
+    path = report["http_path"]
+    costs = ", ".join(f"{name} {cost:.0f}" for name, cost in path["cpu_us"].items())
+    out.print(
+        f"CPU µs of a trivial request: {costs}; the Functions host takes"
+        f" {path['functions_to']['fastapi']:.2f} of FastAPI,"
+        f" {path['functions_to']['starlette']:.2f} of Starlette"
+    )
+    for name, row in report["broker"].items():
+        out.print(
+            f"broker, {name.replace('_', ' ')}: {row['per_second']:.0f} messages of 1 KB per"
+            f" second, {row['cpu_us']:.0f} µs of CPU each"
+        )
+    runs = ", ".join(f"{seconds:.2f}" for seconds in report["fan_out_1000_s"])
+    out.print(f"orchestration with 1,000 activities at once: {runs} s")
