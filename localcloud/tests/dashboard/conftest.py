@@ -102,7 +102,9 @@ def nobody() -> tuple[str, Sequence[PartStatus]]:
 
 def client_of(dsn: str, look: Look = nobody) -> httpx.AsyncClient:
     """A client for a dashboard over that database."""
-    transport = httpx.ASGITransport(create_app(TaskHub(dsn), look))
+    app = create_app(TaskHub(dsn), look)
+    # What the application raises it has answered with a page first, as a server's client sees.
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     return httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8090")
 
 
