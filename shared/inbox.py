@@ -53,6 +53,21 @@ RESOLVE = """
     WHERE consumer = %(consumer)s
     AND message_id = %(message_id)s
     AND body_digest = %(body_digest)s
+    AND resolved_at IS NULL
+"""
+# Both in one statement, because every message that succeeds pays for it.
+DONE = """
+    WITH noted AS (
+        INSERT INTO messaging.inbox (consumer, event_id)
+        VALUES (%(consumer)s, %(event_id)s)
+        ON CONFLICT (consumer, event_id) DO NOTHING
+    )
+    UPDATE messaging.rejections
+    SET resolved_at = clock_timestamp()
+    WHERE consumer = %(consumer)s
+    AND message_id = %(message_id)s
+    AND body_digest = %(body_digest)s
+    AND resolved_at IS NULL
 """
 PRUNE = """
     DELETE FROM messaging.inbox
@@ -129,6 +144,13 @@ class _Delivery:
         }
 
 
+type _Work = Callable[[Event, _Delivery], Awaitable[None]]
+"""Takes effect once, and resolves what was recorded of the message's earlier failures.
+
+Not only when it was delivered before: a broker that is restarted counts from its last settlement.
+"""
+
+
 class Inbox:
     """Receives messages for consumers: parses, skips what was done, records what fails."""
 
@@ -146,14 +168,16 @@ class Inbox:
         does not use up the deliveries. Both are recorded in messaging.rejections.
         """
 
-        async def work(event: Event) -> None:
-            names = {"consumer": consumer, "event_id": event.id}
+        async def work(event: Event, delivery: _Delivery) -> None:
+            names = delivery.names() | {"event_id": event.id}
             async with self._database.reading() as tx:
-                if await (await tx.execute(IS_DONE, names)).fetchone():
+                done = await (await tx.execute(IS_DONE, names)).fetchone()
+                if done:
+                    await tx.execute(RESOLVE, names)
                     return
             await _handler(types, event)(event)
             async with self._database.statement() as tx:
-                await tx.execute(CLAIM, names)
+                await tx.execute(DONE, names)
 
         await self._receive(message, consumer, work)
 
@@ -166,10 +190,11 @@ class Inbox:
     ) -> None:
         """Like `receive`, for effects in our own database: exactly once, with the inbox row."""
 
-        async def work(event: Event) -> None:
+        async def work(event: Event, delivery: _Delivery) -> None:
             async with self._database.transaction() as tx:
                 if await claim(tx, consumer, event.id):
                     await _handler(types, event)(event, tx)
+                await tx.execute(RESOLVE, delivery.names())
 
         await self._receive(message, consumer, work)
 
@@ -177,7 +202,7 @@ class Inbox:
         self,
         message: func.ServiceBusMessage,
         consumer: str,
-        work: Handler,
+        work: _Work,
     ) -> None:
         body = message.get_body()
         delivery = _Delivery(message, consumer, body)
@@ -189,7 +214,7 @@ class Inbox:
                 raise
         with telemetry.correlation(event.correlation_id, event.traceparent):
             try:
-                await work(event)
+                await work(event, delivery)
             except Rejected as refusal:
                 await self._record(delivery, refusal.reason, event_id=event.id)
                 raise
@@ -198,9 +223,6 @@ class Inbox:
                 _log.warning("%s failed on %s: %s", consumer, event.type, telemetry.describe(fault))
                 await asyncio.sleep(self._pause_s(delivery.count))
                 raise
-            if delivery.count > 1:
-                async with self._database.reading() as tx:
-                    await tx.execute(RESOLVE, delivery.names())
 
     def _pause_s(self, delivery_count: int) -> float:
         doublings = min(delivery_count - 1, 16)

@@ -1,66 +1,22 @@
 """The inbox against a real PostgreSQL, with messages as the worker hands them over."""
 
 import asyncio
-import json
 import logging
 import time
 from collections.abc import AsyncIterator
 from typing import Any
 from uuid import UUID
 
-import azure.functions as func
 import psycopg
 import pytest
 from uuid_utils.compat import uuid7
 
 from shared import db, telemetry
 from shared.db import Database, Transaction
-from shared.inbox import Event, Inbox, Rejected
+from shared.inbox import Event, Inbox, Rejected, _Delivery
+from tests.integration.shared.deliveries import PLACED, envelope, message
 
 CONSUMER = "orders-saga"
-PLACED = "order.placed.v1"
-
-
-class Message:
-    """The part of func.ServiceBusMessage that the inbox reads."""
-
-    def __init__(
-        self,
-        body: bytes,
-        *,
-        message_id: str | None = "m-1",
-        delivery_count: int = 1,
-        sequence_number: int = 7,
-        correlation_id: str | None = None,
-    ) -> None:
-        self._body = body
-        self.message_id, self.delivery_count = message_id, delivery_count
-        self.sequence_number, self.correlation_id = sequence_number, correlation_id
-
-    def get_body(self) -> bytes:
-        return self._body
-
-
-def envelope(**changes: Any) -> bytes:
-    """A good event as JSON; a change to None leaves the member out."""
-    event_id = str(uuid7())
-    good: dict[str, Any] = {
-        "specversion": "1.0",
-        "id": event_id,
-        "source": "/order-platform/order",
-        "type": PLACED,
-        "subject": str(uuid7()),
-        "time": "2026-01-02T03:04:05Z",
-        "datacontenttype": "application/json",
-        "correlationid": "c-1",
-        "data": {"n": 1},
-    }
-    return json.dumps({k: v for k, v in (good | changes).items() if v is not None}).encode()
-
-
-def message(body: bytes, **facts: Any) -> func.ServiceBusMessage:
-    made: Any = Message(body, **facts)
-    return made  # type: ignore[no-any-return]
 
 
 class Handler:
@@ -101,6 +57,27 @@ async def rejections(database: Database) -> list[tuple[Any, ...]]:
             """
         )
         return await rows.fetchall()
+
+
+@pytest.mark.parametrize("done_before", [False, True])
+async def test_a_failure_is_resolved_though_its_delivery_was_never_counted(
+    done_before: bool, inbox: Inbox, database: Database
+) -> None:
+    """The broker may die before it hears of the failure; the message then seems to be new."""
+    body, handler = envelope(), Handler()
+    if done_before:
+        await inbox.receive(message(body), consumer=CONSUMER, types={PLACED: handler})
+        await inbox._record(_Delivery(message(body), CONSUMER, body), "fault: X", event_id=None)
+    else:
+        broken = Handler(ConnectionError("gone"))
+        with pytest.raises(ConnectionError):
+            await inbox.receive(message(body), consumer=CONSUMER, types={PLACED: broken})
+    assert [resolved for *_, resolved in await rejections(database)] == [False]
+
+    await inbox.receive(message(body), consumer=CONSUMER, types={PLACED: handler})
+
+    assert [resolved for *_, resolved in await rejections(database)] == [True]
+    assert len(handler.events) == 1
 
 
 async def test_an_event_reaches_the_handler_of_its_type(inbox: Inbox) -> None:
