@@ -33,7 +33,10 @@ def open_link(session: "Session", attach: Attach) -> Link:
     """
     path = path_of(attach)
     if attach.target.code == COORDINATOR:
-        raise AmqpError(NOT_IMPLEMENTED, "Transactions are not supported yet.")
+        raise AmqpError(
+            NOT_IMPLEMENTED,
+            f"Transactions are not offered: the link '{attach.name}' asks for their coordinator.",
+        )
     if path == cbs.ADDRESS:
         return _node_link(session, attach, path, CbsNode(session.connection))
     if not session.connection.gate.allows(path):

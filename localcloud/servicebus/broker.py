@@ -8,6 +8,7 @@ from typing import Final
 from urllib.parse import urlsplit
 from uuid import uuid4
 
+from localcloud.servicebus import quotas
 from localcloud.servicebus.changes import Insert, Stored
 from localcloud.servicebus.entities import DEAD_LETTER_SUFFIX, Ids, QueueSettings
 from localcloud.servicebus.errors import ENTITY_DISABLED, NOT_ALLOWED, NOT_FOUND, AmqpError
@@ -226,6 +227,8 @@ def _check(entity: Entity, contents: Sequence[Content]) -> None:
         raise AmqpError(NOT_FOUND, f"The messaging entity '{entity.name}' could not be found.")
     if entity.status in TAKES_NONE:
         raise disabled(entity.name)
+    for content in contents:
+        quotas.check(content)
     if isinstance(entity, SessionQueue) and any(content.session is None for content in contents):
         raise AmqpError(
             NOT_ALLOWED,

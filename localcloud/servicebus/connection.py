@@ -55,6 +55,7 @@ class Connection(FrameTransport):
         self._reader = FrameReader(service.limits.max_frame_bytes)
         self._sessions: dict[int, Session] = {}
         self._ended: set[int] = set()
+        self._greeted = False
         self._authenticated = False
         self._opened = False
         self._expiry: asyncio.TimerHandle | None = None
@@ -85,6 +86,9 @@ class Connection(FrameTransport):
     def close(self, error: AmqpError | None) -> None:
         if self.closing:
             return
+        if not self._greeted:
+            self.end(linger=False)  # it may not speak AMQP at all
+            return
         if error is not None and not self._opened:
             self._send_open()
         reason = enc.NULL if error is None else amqp.error_list(error)
@@ -107,6 +111,7 @@ class Connection(FrameTransport):
             self.write(SASL_HEADER + frame(0, mechanisms, SASL_FRAME))
             return
         self.write(AMQP_HEADER)
+        self._greeted = True
         if header != AMQP_HEADER:
             # The answer to a foreign protocol is the header that would be right (part 2, 2.2).
             log.warning("a connection is closed: it speaks another protocol")

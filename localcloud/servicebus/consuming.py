@@ -5,7 +5,7 @@ from uuid import UUID, uuid4
 
 from localcloud.servicebus import encoding as enc
 from localcloud.servicebus import performatives as amqp
-from localcloud.servicebus.entities import Message
+from localcloud.servicebus.entities import Message, now_ms
 from localcloud.servicebus.errors import NOT_IMPLEMENTED, AmqpError
 from localcloud.servicebus.links import OutgoingLink
 from localcloud.servicebus.performatives import Attach, Disposition, Outcome, SessionRequest
@@ -40,6 +40,7 @@ class ConsumeLink(OutgoingLink):
     def close(self) -> None:
         super().close()
         self._queue.remove_consumer(self)
+        self._queue.used_at_ms = now_ms()
         self.session.forget(self)
 
     def credited(self) -> None:

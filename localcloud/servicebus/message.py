@@ -240,9 +240,13 @@ class Content:
         section = enc.described(APPLICATION_PROPERTIES, enc.map_of(parts)) if parts else b""
         return self._but(_application_properties=section, _decoded=None)
 
+    def properties_size(self) -> int:
+        """Bytes of both sections of properties."""
+        return len(self._properties) + len(self._application_properties)
+
     def size(self) -> int:
         """Bytes of what the sender's application wrote."""
-        return len(self._properties) + len(self._application_properties) + len(self._body)
+        return self.properties_size() + len(self._body)
 
     def stored(self) -> bytes:
         """The form that is kept: everything the sender wrote, nothing that changes later."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 from localcloud.process import bind, ready
 from localcloud.servicebus.cbs import Bearers
 from localcloud.servicebus.connection import Connection
+from localcloud.servicebus.idleness import delete_idle_for_ever
 from localcloud.servicebus.namespace import Namespace
 from localcloud.servicebus.specs import QueueSpec, TopicSpec
 from localcloud.servicebus.store import Store
@@ -68,6 +69,7 @@ async def serve(topology: Topology, store: Store, trust: Trust, limits: Limits, 
     await namespace.start()
     service = Service(namespace, trust.keys, limits, trust.bearers())
     namespace.disconnect = partial(end_links, service)
+    sweeping = asyncio.create_task(delete_idle_for_ever(namespace))
     listener = bind(at.host, at.port)
     connect = partial(Connection, service)
     servers = [await loop.create_server(connect, sock=listener)]
@@ -88,6 +90,7 @@ async def serve(topology: Topology, store: Store, trust: Trust, limits: Limits, 
     log.info("%d queues and %d topics on port %d", queues, topics, facts["port"])
     ready(**facts)
     await stop.wait()
+    sweeping.cancel()
     for server in servers:
         server.close()
     if endpoint is not None:

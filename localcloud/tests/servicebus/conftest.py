@@ -78,6 +78,7 @@ def _queues() -> dict[str, dict[str, Any]]:
         "forwarding": {"ForwardTo": "goal"},
         "circle": {"ForwardTo": "circle-too"},
         "circle-too": {"ForwardTo": "circle"},
+        "quotas": {},
         "morgue": {},
         "mortal": {"MaxDeliveryCount": 1, "ForwardDeadLetteredMessagesTo": "morgue"},
         "next-session": {"RequiresSession": True},

@@ -214,14 +214,17 @@ async def test_one_disposition_settles_a_range(brisk_broker: BrokerProcess, topi
         assert settled == ids
 
 
-async def test_transactions_say_that_they_are_not_supported(brisk_broker: BrokerProcess) -> None:
+async def test_a_transaction_coordinator_is_refused_by_name(brisk_broker: BrokerProcess) -> None:
     async with session(brisk_broker) as peer:
         coordinator = enc.described(0x30, enc.EMPTY_LIST)
         source = enc.composite(amqp.SOURCE, ())
         head = [enc.string("tx"), enc.uint(0), enc.FALSE, enc.ubyte(0), enc.ubyte(0)]
         await peer.send(amqp.ATTACH, *head, source, coordinator, enc.NULL, enc.NULL, enc.uint(0))
         detach, _ = await peer.skip_to(amqp.DETACH)
-        assert error_of(detach, 2)[0] == "amqp:not-implemented"
+        assert error_of(detach, 2) == (
+            "amqp:not-implemented",
+            "Transactions are not offered: the link 'tx' asks for their coordinator.",
+        )
 
 
 async def test_sending_to_a_subscription_is_not_allowed(
@@ -246,6 +249,11 @@ async def test_a_silent_peer_is_given_up(brisk_broker: BrokerProcess) -> None:
         condition, description = await peer.closed_because()
         assert condition == "amqp:resource-limit-exceeded"
         assert description == "The connection was idle for too long."
+
+
+async def test_a_peer_that_never_says_anything_is_given_up(brisk_broker: BrokerProcess) -> None:
+    async with Peer.connected(brisk_broker.port) as peer:
+        assert await peer.unit() is None
 
 
 async def test_a_peer_that_sends_heartbeats_is_not_given_up(brisk_broker: BrokerProcess) -> None:
