@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def _loopback(_context: click.Context, _option: click.Parameter, host: str) -> str:
     try:
-        if ipaddress.ip_address(host).is_loopback:
+        if ipaddress.IPv4Address(host).is_loopback:
             return host
     except ValueError:
         pass

@@ -12,6 +12,7 @@ from psycopg.rows import class_row, dict_row
 from localcloud.dashboard.history import Event, read_turn
 from localcloud.dashboard.hub import TaskHub
 from localcloud.dashboard.values import CUT_CHARACTERS, Payload
+from localcloud.durable.events import Kind
 
 INSTANCE: LiteralString = """
     SELECT instance_id, execution_id, name, version, status, parent_instance_id,
@@ -96,6 +97,17 @@ class Instance:
     events: Sequence[Event]
     tasks: Mapping[int, OpenTask]
     children: Mapping[str, Child]
+
+    @property
+    def began_at(self) -> datetime:
+        """When its present execution began: with the instance, or when it continued as new."""
+        starts = (event.at for event in self.events if event.kind is Kind.EXECUTION_STARTED)
+        return max(self.created_at, next(starts, self.created_at))
+
+    @property
+    def renewed(self) -> bool:
+        """Whether it has continued as new: its history then begins later than itself."""
+        return self.began_at > self.created_at
 
     @property
     def ended(self) -> bool:

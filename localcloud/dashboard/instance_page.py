@@ -88,6 +88,8 @@ def _header(instance: Instance) -> Html:
         ("last updated", moment(instance.updated_at)),
         ("duration", _duration(instance, (until - instance.created_at).total_seconds())),
     ]
+    if instance.renewed:
+        entries.append(("continued as new, lately", moment(instance.began_at)))
     if instance.version:
         entries.append(("version", instance.version))
     if instance.parent_instance_id is not None:
@@ -182,7 +184,7 @@ def _axis(instance: Instance, lanes: Sequence[Lane]) -> Axis:
     for lane in lanes:
         if lane.sort is not Sort.TIMER or lane.end is End.COMPLETED:
             moments += [bar.until for bar in lane.bars if bar.until is not None]
-    return Axis.over(instance.created_at, moments)
+    return Axis.over(instance.began_at, moments)
 
 
 def _events(instance: Instance, view: View) -> Html:
@@ -196,5 +198,5 @@ def _events(instance: Instance, view: View) -> Html:
         view.events,
         lambda n: replace(view, events=n).url(instance.instance_id, "events"),
     )
-    table = event_table(page.items, instance.events, instance.created_at, first=page.first)
+    table = event_table(page.items, instance.events, instance.began_at, first=page.first)
     return el("section", heading, page.links, table, id="events")

@@ -2,9 +2,16 @@
 "use strict";
 
 (() => {
+  const SLOW_MS = 1000;
   const said = document.getElementById("said");
   const live = document.getElementById("live");
   if (!live || !said || !live.dataset.refresh) return;
+
+  let troubled = false;
+  const tell = (trouble) => {
+    troubled = true;
+    if (said.textContent !== trouble) said.textContent = trouble;
+  };
 
   // What the server sent last for each section: one that is the same is left alone, and so keeps
   // what a person opened, selected or scrolled in it.
@@ -40,7 +47,7 @@
   const update = (markup) => {
     const next = new DOMParser().parseFromString(markup, "text/html").getElementById("live");
     if (!next) {
-      said.textContent = "Not available now; trying again.";
+      tell("Not available now; trying again.");
       return;
     }
     const sections = [...next.children];
@@ -53,7 +60,8 @@
       else if (sent.get(section.id) !== markupOfSection) replace(present, section);
       sent.set(section.id, markupOfSection);
     }
-    if (live.dataset.say !== next.dataset.say) said.textContent = next.dataset.say;
+    if (troubled || live.dataset.say !== next.dataset.say) said.textContent = next.dataset.say;
+    troubled = false;
     live.dataset.say = next.dataset.say;
     if (!next.dataset.refresh) stop();
   };
@@ -86,8 +94,12 @@
     if (every && !paused) timer = setTimeout(() => void refresh(), every);
   };
 
+  let asking = false;
   const refresh = async () => {
-    if (document.hidden) return; // goes on when it is looked at again
+    if (document.hidden || asking) return; // goes on when it is looked at again
+    asking = true;
+    live.setAttribute("aria-busy", "true");
+    const slow = setTimeout(() => tell("Loading …"), SLOW_MS);
     const address = new URL(location.href);
     address.searchParams.set("fragment", "1");
     try {
@@ -95,12 +107,15 @@
       if (answer.status === 404) {
         said.textContent = "This instance is gone: it was purged.";
         stop();
-        return;
+      } else {
+        update(await answer.text());
       }
-      update(await answer.text());
     } catch {
-      said.textContent = "The dashboard does not answer; trying again.";
+      tell("The dashboard does not answer; trying again.");
     }
+    clearTimeout(slow);
+    live.removeAttribute("aria-busy");
+    asking = false;
     later();
   };
 

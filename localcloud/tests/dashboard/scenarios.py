@@ -99,6 +99,30 @@ def echo(context: Context) -> Steps:
     return (yield context.call_activity("echo", value))
 
 
+def eternal(context: Context) -> Steps:
+    """Counts down by continuing as new, then says so."""
+    left = context.get_input()
+    yield context.call_activity("say", left)
+    if left:
+        context.continue_as_new(left - 1)
+        return None
+    return "done"
+
+
+def fetch(context: Context) -> Steps:
+    """Calls the address that is its input."""
+    response = yield context.call_http("GET", context.get_input())
+    return response["statusCode"]
+
+
+def late(context: Context) -> Steps:
+    """Waits for the same event twice, after a rest."""
+    yield context.create_timer(context.current_utc_datetime + timedelta(seconds=0.3))
+    first = yield context.wait_for_external_event("Go")
+    second = yield context.wait_for_external_event("Go")
+    return [first, second]
+
+
 def account(context: df.DurableEntityContext) -> None:
     """A sum that can be added to, read, and made to fail."""
     balance = context.get_state(lambda: 0)
@@ -130,7 +154,10 @@ def shaky() -> Activity:
 
 ORCHESTRATORS: dict[str, Orchestrator] = {
     function.__name__: function
-    for function in (chain, fan, wide, doomed, nap, approval, parent, bank, patient, echo)
+    for function in (
+        *(chain, fan, wide, doomed, nap, approval, parent, bank, patient, echo),
+        *(eternal, fetch, late),
+    )
 }
 ENTITIES: dict[str, Entity] = {"account": account}
 
