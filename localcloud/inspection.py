@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +13,8 @@ from localcloud.parts import Part, Site, Step
 from localcloud.state import CloudRecord, PartRecord, StateFolder
 
 _MIB = 1024 * 1024
+
+type Children = Mapping[int, Sequence[psutil.Process]]
 
 
 @dataclass(frozen=True)
@@ -38,17 +40,22 @@ def look(
     known = {step.name: step for step in steps if isinstance(step, Part)}
     if not record.parts:
         return []
+    children = _children()
     with ThreadPoolExecutor(len(record.parts)) as pool:
-        return list(pool.map(lambda part: _look_at(part, known.get(part.name), site), record.parts))
+        return list(
+            pool.map(
+                lambda part: _look_at(part, known.get(part.name), site, children), record.parts
+            )
+        )
 
 
-def _look_at(recorded: PartRecord, part: Part | None, site: Site) -> PartStatus:
+def _look_at(recorded: PartRecord, part: Part | None, site: Site, children: Children) -> PartStatus:
     process = recorded.process.process() if recorded.process else None
     uptime = memory = None
     if process is not None:
         with contextlib.suppress(psutil.Error):
             uptime = time.time() - process.create_time()
-            memory = _memory(process)
+            memory = _memory(process, children)
     return PartStatus(
         name=recorded.name,
         state=recorded.state if process or recorded.state != "running" else "gone",
@@ -72,10 +79,20 @@ def _health(part: Part | None, site: Site) -> str:
     return "ok"
 
 
-def _memory(process: psutil.Process) -> float:
+def _children() -> Children:
+    """Every process of this machine by the pid of its parent, read once for all parts."""
+    children: dict[int, list[psutil.Process]] = {}
+    for process in psutil.process_iter(["ppid"]):
+        children.setdefault(process.info["ppid"], []).append(process)
+    return children
+
+
+def _memory(process: psutil.Process, children: Children) -> float:
     """MiB of the process and all below it; memory that they share counts once."""
     total = 0
-    for member in [process, *process.children(recursive=True)]:
+    family = [process]
+    for member in family:  # which grows by the children of each
+        family += children.get(member.pid, ())
         with contextlib.suppress(psutil.NoSuchProcess):
             try:
                 total += member.memory_full_info().pss
