@@ -30,6 +30,7 @@ _LEGEND: Final = (
     ("timer that did not fire, event that never came", End.UNFIRED, "○"),
 )
 _TIPS_MAX: Final = 4
+_REASON_MAX: Final = 80
 
 
 def gantt(lanes: Sequence[Lane], axis: Axis, seen_at: datetime) -> Html:
@@ -84,8 +85,9 @@ def outcome(lane: Lane, seen_at: datetime) -> str:
             return "sent"
         case End.COMPLETED:
             return took + attempts
-        case End.FAILED if lane.pausing:
-            return f"failed{attempts}, tries again"
+        case End.FAILED if last.paused_until is not None:
+            pause = lasting((last.paused_until - seen_at).total_seconds())
+            return f"failed{attempts}, tries again in {pause}"
         case End.FAILED:
             return f"failed after {took}{attempts}"
         case End.OPEN if lane.sort is Sort.TIMER and last.fires_at is not None:
@@ -101,7 +103,8 @@ def _lane(lane: Lane, axis: Axis, ticks: Sequence[Tick], seen_at: datetime) -> H
         el("line", x1=f"{t.place}%", x2=f"{t.place}%", y1=0, y2=24, class_="grid") for t in ticks
     ]
     bars = [_bar(bar, axis, seen_at, last=bar is lane.bars[-1]) for bar in lane.bars]
-    given, said = _preview(lane.bars[0].input), _preview(lane.bars[-1].result)
+    given = _preview(lane.bars[0].input)
+    said = _preview(lane.bars[-1].result) or _why(lane)
     mark = "✕ " if lane.end is End.FAILED else ""
     summary = el(
         "summary",
@@ -125,6 +128,15 @@ def _lane(lane: Lane, axis: Axis, ticks: Sequence[Tick], seen_at: datetime) -> H
 def _preview(payload: Payload | None) -> Child:
     text = "" if payload is None else payload.preview()
     return el("code", text) if text else None
+
+
+def _why(lane: Lane) -> Child:
+    """The beginning of why the last attempt failed, without what the engine puts before it."""
+    reason = lane.bars[-1].reason.partition("\n")[0]
+    said = reason.removeprefix(f"Activity function '{lane.name}' failed: ")
+    if not said:
+        return None
+    return el("code", said if len(said) <= _REASON_MAX else f"{said[:_REASON_MAX]} …")
 
 
 def _bar(bar: Bar, axis: Axis, seen_at: datetime, *, last: bool) -> list[Child]:
