@@ -44,7 +44,7 @@ async def placing(target: Target, cloud: LocalCloud, seconds: float) -> dict[str
     ours, floor, least = series.values()
     many = await target.loop(target.place_order, clients=32, seconds=seconds)
     plain = await raw_sql.measure(
-        cloud.database_url("platform"),
+        cloud.environment["PG_URL"],
         target.person.id,
         target.product_ids[0],
         clients=8,
@@ -102,7 +102,7 @@ async def _floor(
     """The floor on the cloud's database, as a process and as a target for the same requests."""
     port = ports.assign(["floor"], 0)["floor"]
     settings = {
-        "FLOOR_PG_URL": cloud.database_url("platform"),
+        "FLOOR_PG_URL": cloud.environment["PG_URL"],
         "FLOOR_TOKEN": target.person.token,
         "FLOOR_CUSTOMER": target.person.id,
     }

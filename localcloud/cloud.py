@@ -95,10 +95,9 @@ class LocalCloud:
     @property
     def environment(self) -> dict[str, str]:
         """The application's settings in this cloud, as the Functions host gets them."""
-        return {
-            **environment.application_settings(self.ports, self._running_site().secrets),
-            **self.settings,
-        }
+        site = self._running_site()
+        sockets = postgres.socket_folder(site.state)
+        return environment.application_settings(self.ports, site.secrets, sockets) | self.settings
 
     def url(self, part: str) -> str:
         """Where an HTTP part answers, without a trailing slash."""

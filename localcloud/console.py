@@ -4,12 +4,14 @@ import threading
 import time
 from collections.abc import Sequence
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 from rich.console import Console
 from rich.status import Status
 from rich.table import Table
 
+from localcloud import environment
 from localcloud.inspection import PartStatus
 from localcloud.state import CloudRecord
 from localcloud.storage import azurite
@@ -77,6 +79,12 @@ class StepLines:
             self._spinner = None
 
 
+def _database(record: CloudRecord) -> str:
+    """Over TCP, which every tool speaks; the platform itself uses a Unix socket where it can."""
+    password = urlsplit(record.environment["PG_URL"]).password or ""
+    return environment.database_url(record.ports, "platform", password)
+
+
 def print_welcome(out: Console, record: CloudRecord, state: str, took_s: float) -> None:
     """The addresses, the demo people, and a first request to paste."""
     out.print(f"\n[bold green]Ready[/] in {took_s:.1f} s. The data lives in {state}\n")
@@ -84,7 +92,7 @@ def print_welcome(out: Console, record: CloudRecord, state: str, took_s: float) 
     for name, url in record.urls.items():
         if name != "functions":
             addresses.add_row(name, url)
-    addresses.add_row("postgres", record.environment["PG_URL"])
+    addresses.add_row("postgres", _database(record))
     addresses.add_row("valkey", record.environment["REDIS_URL"])
     addresses.add_row("service bus", f"sb://127.0.0.1:{record.ports['servicebus']}")
     administration = f"https://127.0.0.1:{record.ports['servicebus-admin']}"

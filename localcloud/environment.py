@@ -1,6 +1,8 @@
 """The settings of the deployed application, with values that point at the local cloud."""
 
 from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import quote
 
 from localcloud.identity import directory
 from localcloud.ports import HOST
@@ -35,21 +37,35 @@ def url(ports: Mapping[str, int], part: str) -> str:
     return f"http://{HOST}:{ports[part]}"
 
 
-def database_url(ports: Mapping[str, int], database: str, password: str) -> str:
-    """The address of one database, opened as its owner, who bears the same name."""
-    return f"postgresql://{database}:{password}@{HOST}:{ports['postgres']}/{database}"
+def database_url(
+    ports: Mapping[str, int], database: str, password: str, sockets: Path | None = None
+) -> str:
+    """The address of one database, opened as its owner, who bears the same name.
+
+    Over TCP, or over the Unix socket in the folder `sockets`.
+    """
+    port = ports["postgres"]
+    if sockets is None:
+        return f"postgresql://{database}:{password}@{HOST}:{port}/{database}"
+    folder = quote(str(sockets), safe="")
+    return f"postgresql://{database}:{password}@/{database}?host={folder}&port={port}"
 
 
-def application_settings(ports: Mapping[str, int], secrets: Secrets) -> dict[str, str]:
-    """Every setting that the deployed application reads; the names are those used in Azure."""
+def application_settings(
+    ports: Mapping[str, int], secrets: Secrets, sockets: Path | None = None
+) -> dict[str, str]:
+    """Every setting that the deployed application reads; the names are those used in Azure.
+
+    `sockets` is the folder of the database's Unix socket, if it has one.
+    """
     identity = url(ports, "identity")
     employees = f"{identity}/{directory.EMPLOYEES.id}"
     clients = f"{identity}/{directory.CLIENTS.id}"
     return {
         **FIXED,
         "AzureWebJobsStorage": azurite.connection_string(ports),
-        "PG_URL": database_url(ports, "platform", secrets.platform),
-        "PG_READ_URL": database_url(ports, "platform", secrets.platform),
+        "PG_URL": database_url(ports, "platform", secrets.platform, sockets),
+        "PG_READ_URL": database_url(ports, "platform", secrets.platform, sockets),
         "REDIS_URL": f"redis://{HOST}:{ports['valkey']}/0",
         "ServiceBusConnection": (
             f"Endpoint=sb://{HOST}:{ports['servicebus']};"
@@ -73,6 +89,8 @@ def application_settings(ports: Mapping[str, int], secrets: Secrets) -> dict[str
     }
 
 
-def host_settings(ports: Mapping[str, int], secrets: Secrets) -> dict[str, str]:
+def host_settings(
+    ports: Mapping[str, int], secrets: Secrets, sockets: Path | None = None
+) -> dict[str, str]:
     """What the local Functions host needs for itself; no deployed code reads it."""
-    return {"LOCALCLOUD_DURABLE_PG_URL": database_url(ports, "durable", secrets.durable)}
+    return {"LOCALCLOUD_DURABLE_PG_URL": database_url(ports, "durable", secrets.durable, sockets)}

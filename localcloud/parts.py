@@ -192,6 +192,11 @@ MIGRATIONS = Task(
     ),
 )
 
+
+def _sockets(site: Site) -> Path | None:
+    return postgres.socket_folder(site.state)
+
+
 FUNCTIONS = Part(
     name="functions",
     ports=("functions", "durable"),
@@ -207,8 +212,8 @@ FUNCTIONS = Part(
             *("--durable-port", str(site.ports["durable"])),
         ],
         settings=lambda site: {
-            **environment.application_settings(site.ports, site.secrets),
-            **environment.host_settings(site.ports, site.secrets),
+            **environment.application_settings(site.ports, site.secrets, _sockets(site)),
+            **environment.host_settings(site.ports, site.secrets, _sockets(site)),
             **site.overrides,
         },
     ),
@@ -237,7 +242,7 @@ DASHBOARD = Part(
             *(sys.executable, "-m", "localcloud.dashboard", "--host", HOST),
             *("--port", str(site.ports["dashboard"]), "--state", str(site.state.path)),
         ],
-        settings=environment.host_settings(site.ports, site.secrets),
+        settings=environment.host_settings(site.ports, site.secrets, _sockets(site)),
     ),
     probe=_http("dashboard"),
 )

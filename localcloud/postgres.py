@@ -29,7 +29,6 @@ ORDINARY_USER = "nobody"
 
 SERVER_SETTINGS: Mapping[str, str] = {
     "listen_addresses": HOST,
-    "unix_socket_directories": "",
     "max_connections": "100",
     "shared_buffers": "128MB",
     "max_wal_size": "512MB",
@@ -40,6 +39,8 @@ SERVER_SETTINGS: Mapping[str, str] = {
 }
 
 _ORPHANS_S = 10.0
+_LONGEST_SOCKET = 103
+"""Bytes of a path that every system takes for a Unix socket."""
 
 
 class PostgresError(Exception):
@@ -72,14 +73,37 @@ def prepare(state: StateFolder, password: str) -> None:
     if not (place.data / "PG_VERSION").exists():
         _initialise(place, password)
     _clear_stale_pid_file(place.data)
+    for lock in place.folder.glob(".s.PGSQL.*.lock"):  # whose pid may be another's by now
+        lock.unlink()
 
 
 def command(state: StateFolder, port: int) -> list[str]:
-    """The server in the foreground, listening on the loopback address alone."""
+    """The server in the foreground, on the loopback address and on a socket in its own folder."""
     place = _place(state)
-    settings = {**SERVER_SETTINGS, "port": str(port)}
+    sockets = _quoted(place.folder) if _fits(place.folder) else ""
+    settings = {**SERVER_SETTINGS, "port": str(port), "unix_socket_directories": sockets}
     options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
     return [str(place.programs / "bin" / "postgres"), "-D", str(place.data), *options]
+
+
+def socket_folder(state: StateFolder) -> Path | None:
+    """Where the server's Unix socket is, once it is prepared; None where the path does not do.
+
+    A query over it takes a fifth to a quarter less CPU time than one over TCP.
+    """
+    folder = _recorded_folder(state) or state.path / "postgres"
+    return folder if _fits(folder) else None
+
+
+def _fits(folder: Path) -> bool:
+    # libpq reads a comma as the end of a host's name.
+    path = os.fsencode(folder / ".s.PGSQL.65535")
+    return len(path) <= _LONGEST_SOCKET and b"," not in path
+
+
+def _quoted(folder: Path) -> str:
+    """A folder in a setting that lists folders."""
+    return '"' + str(folder).replace('"', '""') + '"'
 
 
 def note(state: StateFolder) -> str:

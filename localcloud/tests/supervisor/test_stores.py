@@ -9,9 +9,9 @@ import pytest
 import redis
 from psycopg import sql
 
-from localcloud import parts, postgres
+from localcloud import environment, parts, ports, postgres
 from localcloud.cloud import LocalCloud
-from localcloud.state import ProcessId, StateFolder
+from localcloud.state import ProcessId, Secrets, StateFolder
 from localcloud.tests.supervisor.fakes import until
 
 
@@ -52,9 +52,11 @@ def test_the_database_is_durable_checked_and_speaks_unicode(stores: LocalCloud) 
     assert row == ("STRAßE ÅNGSTRÖM",)
 
 
-def test_the_database_listens_on_the_loopback_address_alone(stores: LocalCloud) -> None:
+def test_the_database_listens_on_the_loopback_address_and_in_its_own_folder_alone(
+    stores: LocalCloud,
+) -> None:
     assert setting(stores, "listen_addresses") == "127.0.0.1"
-    assert setting(stores, "unix_socket_directories") == ""
+    assert setting(stores, "unix_socket_directories") == f'"{_data_of(stores).parent}"'
 
 
 def test_the_database_never_runs_as_root(stores: LocalCloud) -> None:
@@ -140,7 +142,9 @@ def test_the_cache_forgets_and_stays_small(stores: LocalCloud) -> None:
 def test_what_the_database_needs_stays_private(stores: LocalCloud) -> None:
     folder = _data_of(stores).parent
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
-    assert sorted(path.name for path in folder.iterdir()) in (["data"], ["data", "programs"])
+    socket = f".s.PGSQL.{stores.ports['postgres']}"
+    found = {path.name for path in folder.iterdir()}
+    assert found - {"programs"} == {"data", socket, f"{socket}.lock"}
 
 
 def test_a_half_made_cluster_is_made_again(state_dir: Path) -> None:
@@ -189,3 +193,53 @@ def test_programs_that_the_database_user_cannot_reach_are_copied(
 
 def _data_of(stores: LocalCloud) -> Path:
     return postgres._place(stores.state).data
+
+
+def test_the_application_reaches_its_database_over_the_socket_in_the_servers_own_folder(
+    stores: LocalCloud,
+) -> None:
+    folder = postgres.socket_folder(stores.state)
+    assert folder is not None
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    for setting in ("PG_URL", "PG_READ_URL"):
+        with psycopg.connect(stores.environment[setting]) as session:
+            assert session.info.host == str(folder)
+            assert session.execute("SELECT current_user").fetchone() == ("platform",)
+
+
+def test_a_socket_does_not_do_without_the_password(stores: LocalCloud) -> None:
+    url = stores.environment["PG_URL"].replace(stores.state.secrets().platform, "wrong")
+    with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
+        psycopg.connect(url)
+
+
+def test_a_socket_lock_whose_pid_is_another_processs_by_now_is_no_obstacle(
+    stores: LocalCloud,
+) -> None:
+    folder = postgres.socket_folder(stores.state)
+    assert folder is not None
+    stores.kill("postgres")
+    lock = folder / f".s.PGSQL.{stores.ports['postgres']}.lock"
+    lock.write_text(lock.read_text().replace(lock.read_text().partition("\n")[0], str(os.getpid())))
+    stores.start_part("postgres")
+    with psycopg.connect(stores.environment["PG_URL"]) as session:
+        assert session.execute("SELECT 1").fetchone() == (1,)
+
+
+@pytest.mark.parametrize("name", ["long" * 30, "a,b"])
+def test_where_the_path_does_not_do_for_a_socket_the_application_uses_tcp(
+    tmp_path: Path, name: str
+) -> None:
+    secrets = Secrets.fresh()
+    sockets = postgres.socket_folder(StateFolder(tmp_path / name))
+
+    settings = environment.application_settings(ports.DEFAULTS, secrets, sockets)
+
+    assert settings["PG_URL"] == f"postgresql://platform:{secrets.platform}@127.0.0.1:5433/platform"
+
+
+def test_a_socket_folder_with_odd_characters_stands_in_the_address() -> None:
+    url = environment.database_url({"postgres": 5433}, "durable", "pw", Path("/a b/d&e"))
+
+    assert url == "postgresql://durable:pw@/durable?host=%2Fa%20b%2Fd%26e&port=5433"
+    assert psycopg.conninfo.conninfo_to_dict(url)["host"] == "/a b/d&e"
