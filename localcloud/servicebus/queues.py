@@ -16,6 +16,7 @@ from localcloud.servicebus.errors import (
     MessageLockLost,
 )
 from localcloud.servicebus.ledger import Ledger, nobody_waits
+from localcloud.servicebus.steady import steady_ms
 from localcloud.servicebus.store import Done, Store
 
 
@@ -106,7 +107,7 @@ class Queue(Ledger):
     def renew(self, tokens: Sequence[UUID]) -> int:
         """Lock these messages anew; the time they are then locked until. Raises MessageLockLost."""
         held = [self._held(token) for token in tokens]
-        until = now_ms() + self.settings.lock_ms
+        until = steady_ms() + self.settings.lock_ms
         for token, message in zip(tokens, held, strict=True):
             message.locked_until_ms = until
             self._locks[token] = self._locks.pop(token)
@@ -156,7 +157,7 @@ class Queue(Ledger):
         """Lock a message for one receiver, who settles it by the token it now has."""
         message.token = uuid4()
         message.state = State.LOCKED
-        message.locked_until_ms = now_ms() + self.settings.lock_ms
+        message.locked_until_ms = steady_ms() + self.settings.lock_ms
         self._locks[message.token] = message
         self._watch_locks()
 
@@ -166,7 +167,7 @@ class Queue(Ledger):
 
     def _held(self, token: UUID) -> Message:
         message = self._locks.get(token)
-        if message is None or message.locked_until_ms <= now_ms():
+        if message is None or message.locked_until_ms <= steady_ms():
             raise MessageLockLost
         return message
 
@@ -230,7 +231,7 @@ class Queue(Ledger):
         held = self._locks.values()
         if self._lock_timer is None and held:
             first_ms = self._first_expiry_ms(message.locked_until_ms for message in held)
-            delay_s = max(first_ms - now_ms(), 0) / 1000 + 0.001
+            delay_s = max(first_ms - steady_ms(), 0) / 1000 + 0.001
             loop = asyncio.get_running_loop()
             self._lock_timer = loop.call_later(delay_s, self._expire_locks)
 
@@ -239,7 +240,7 @@ class Queue(Ledger):
 
     def _expire_locks(self) -> None:
         self._lock_timer = None
-        now = now_ms()
+        now = steady_ms()
         held = iter(self._locks.values())
         lost = [*itertools.takewhile(lambda message: message.locked_until_ms <= now, held)]
         if self.has_mixed_locks:

@@ -14,7 +14,6 @@ from localcloud.servicebus.entities import (
     QueueSettings,
     SessionConsumer,
     State,
-    now_ms,
 )
 from localcloud.servicebus.errors import (
     NOT_ALLOWED,
@@ -28,6 +27,7 @@ from localcloud.servicebus.errors import (
 from localcloud.servicebus.ledger import Ledger, nobody_waits
 from localcloud.servicebus.queues import Queue, Shelf
 from localcloud.servicebus.routing import Staging
+from localcloud.servicebus.steady import steady_ms
 from localcloud.servicebus.store import Done, Store
 
 
@@ -112,7 +112,7 @@ class SessionQueue(Queue):
         """Lock a session anew; the time it is then locked until. Raises SessionLockLost."""
         lane = self._held_lane(session, link)
         assert lane.holder is not None
-        lane.locked_until_ms = now_ms() + self.settings.lock_ms
+        lane.locked_until_ms = steady_ms() + self.settings.lock_ms
         for message in lane.locked:
             message.locked_until_ms = lane.locked_until_ms
         self._lent[lane.holder] = self._lent.pop(lane.holder)
@@ -159,7 +159,7 @@ class SessionQueue(Queue):
 
     def _held_lane(self, session: str, link: str | None) -> Lane:
         lane = self._lanes.get(session)
-        if lane is None or lane.holder is None or lane.locked_until_ms <= now_ms():
+        if lane is None or lane.holder is None or lane.locked_until_ms <= steady_ms():
             raise SessionLockLost
         if link is not None and link != lane.holder.name:
             raise SessionLockLost
@@ -207,7 +207,7 @@ class SessionQueue(Queue):
     def _lend(self, lane: Lane, consumer: SessionConsumer) -> None:
         self._free.pop(lane.session, None)
         lane.holder = consumer
-        lane.locked_until_ms = now_ms() + self.settings.lock_ms
+        lane.locked_until_ms = steady_ms() + self.settings.lock_ms
         self._lent[consumer] = lane
         self._watch_locks()
         consumer.granted(lane.session, lane.locked_until_ms)
@@ -238,13 +238,13 @@ class SessionQueue(Queue):
     def _watch_locks(self) -> None:
         if self._lock_timer is None and self._lent:
             first_ms = self._first_expiry_ms(lane.locked_until_ms for lane in self._lent.values())
-            delay_s = max(first_ms - now_ms(), 0) / 1000 + 0.001
+            delay_s = max(first_ms - steady_ms(), 0) / 1000 + 0.001
             loop = asyncio.get_running_loop()
             self._lock_timer = loop.call_later(delay_s, self._expire_locks)
 
     def _expire_locks(self) -> None:
         self._lock_timer = None
-        now = now_ms()
+        now = steady_ms()
         expired = [item for item in self._lent.items() if item[1].locked_until_ms <= now]
         for holder, lane in expired:
             for message in self._take_back(lane):
