@@ -197,7 +197,8 @@ class Turns(Work[Turn]):
                     events=None,
                 ),
                 history=f"{thought.past},{decision.events}" if thought.past else decision.events,
-                sole=thought.progress.sole(),
+                # The next turn has what is held in its inbox too, which is not remembered here.
+                sole=None if thought.batch.held else thought.progress.sole(),
                 took_s=thought.took_s,
             )
         )

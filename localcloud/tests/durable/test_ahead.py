@@ -96,6 +96,19 @@ async def test_a_message_that_came_first_is_taken_first(
     assert statements == ["start_instance", "commit_turn", "complete_task_and_turn", "commit_turn"]
 
 
+async def test_an_event_that_is_held_is_there_when_it_is_awaited(make_hub: MakeHub) -> None:
+    def late(context: Context) -> Steps:
+        for number in range(3):
+            yield context.call_activity("same", number)
+        return (yield context.wait_for_external_event("go"))
+
+    hub = await make_hub({"late": late}, {"same": lambda n: n})
+    await hub.backend.instances.start("late", instance_id="x", input_=None)
+    await hub.backend.instances.raise_event("x", "go", "1")
+
+    assert (await hub.wait("x")).output == 1
+
+
 async def test_an_instance_that_another_host_moved_on_is_read_anew(
     make_hub: MakeHub, database: AsyncConnection[Any]
 ) -> None:
