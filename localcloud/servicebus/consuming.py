@@ -8,7 +8,8 @@ from localcloud.servicebus import performatives as amqp
 from localcloud.servicebus.entities import Message, now_ms
 from localcloud.servicebus.errors import NOT_IMPLEMENTED, AmqpError
 from localcloud.servicebus.links import OutgoingLink
-from localcloud.servicebus.performatives import Attach, Disposition, Outcome, SessionRequest
+from localcloud.servicebus.outcomes import Outcome
+from localcloud.servicebus.performatives import Attach, Disposition, SessionRequest
 from localcloud.servicebus.queues import Queue
 from localcloud.servicebus.session_queues import SessionQueue
 from localcloud.servicebus.store import Done

@@ -15,6 +15,7 @@ MAX_EMPTY_ITEMS: Final = 65_536
 
 DESCRIBED: Final = 0x00
 _U32: Final = struct.Struct(">I")
+_I64: Final = struct.Struct(">q")
 
 
 class Symbol(str):
@@ -25,8 +26,6 @@ class Symbol(str):
 
 class Timestamp(int):
     """Milliseconds since 1970-01-01 UTC; equal to the `int` of the same value."""
-
-    __slots__ = ()
 
 
 class Described(NamedTuple):
@@ -162,6 +161,10 @@ def _char(buffer: bytes, at: int, _depth: int) -> tuple[Value, int]:
     return chr(_U32.unpack_from(buffer, at)[0]), at + 4
 
 
+def _timestamp(buffer: bytes, at: int, _depth: int) -> tuple[Value, int]:
+    return Timestamp(_I64.unpack_from(buffer, at)[0]), at + 8
+
+
 def _slice(buffer: bytes, at: int, width: int) -> bytes:
     if at + width > len(buffer):
         raise MalformedValue("it ends too early")
@@ -246,14 +249,6 @@ def _array(*, wide: bool) -> _Reader:
 
 def _symbol(data: bytes) -> Value:
     return Symbol(data.decode("ascii"))
-
-
-_MILLISECONDS: Final = struct.Struct(">q")
-
-
-def _timestamp(buffer: bytes, at: int, depth: int) -> tuple[Value, int]:  # noqa: ARG001 - a reader
-    (value,) = _MILLISECONDS.unpack_from(buffer, at)
-    return Timestamp(value), at + 8
 
 
 _EMPTY_GROUP: Final = 0x4

@@ -3,7 +3,7 @@
 import time
 from dataclasses import dataclass
 from enum import Enum
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 from uuid import UUID
 
 from localcloud.servicebus import encoding as enc
@@ -155,3 +155,12 @@ class QueueSettings:
     default_ttl_ms: int | None = None
     dead_letter_expired: bool = False
     requires_session: bool = False
+
+
+class Counts(NamedTuple):
+    """Messages of a queue, and their size altogether. Deferred ones are among the active."""
+
+    active: int
+    scheduled: int
+    dead: int
+    size_bytes: int

@@ -5,36 +5,24 @@ import logging
 import sys
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
-from typing import Final, NamedTuple
+from typing import Final
 
+from localcloud.servicebus import reasons
 from localcloud.servicebus.changes import CountDelivery, Defer, Delete, Insert, Rewrite
 from localcloud.servicebus.decoding import Value
-from localcloud.servicebus.entities import Ids, Message, QueueSettings, State, now_ms
+from localcloud.servicebus.entities import Counts, Ids, Message, QueueSettings, State, now_ms
 from localcloud.servicebus.errors import NOT_ALLOWED, AmqpError
-from localcloud.servicebus.message import DEAD_LETTER_DESCRIPTION, DEAD_LETTER_REASON, Content
+from localcloud.servicebus.message import Content
 from localcloud.servicebus.routing import MAX_HOPS, Destination, History, Staging
 from localcloud.servicebus.schedules import Schedule
 from localcloud.servicebus.store import Done, Store
 
 log = logging.getLogger(__name__)
 
-MAX_DELIVERIES_REASON: Final = "MaxDeliveryCountExceeded"
-EXPIRED_REASON: Final = "TTLExpiredException"
-NO_SESSION_REASON: Final = "Session ID is null."
-HOPS_REASON: Final = "MaxTransferHopCountExceeded"
 NO_CHANGES: Final[Mapping[str, Value]] = MappingProxyType({})
 SWEEP_S: Final = 1.0
 """Least time between two searches for expired messages: delivery and peek check for themselves."""
 FORWARD_RETRY_S: Final = 1.0
-
-
-class Counts(NamedTuple):
-    """Messages of a queue, and their size altogether. Deferred ones are among the active."""
-
-    active: int
-    scheduled: int
-    dead: int
-    size_bytes: int
 
 
 class Ledger:
@@ -86,7 +74,7 @@ class Ledger:
             self._forward(content, staging, origin or self.advance(staging), hops)
         elif self.settings.requires_session and content.session is None:
             description = "Session enabled entity doesn't allow a message whose session id is null."
-            self._put_aside(content, staging, origin, NO_SESSION_REASON, description)
+            self._put_aside(content, staging, origin, reasons.NO_SESSION, description)
         else:
             self.put(content, staging, origin)
 
@@ -96,14 +84,14 @@ class Ledger:
             self.forward_to.take(content, staging, origin=origin, hops=hops + 1)
         else:
             description = f"The message was forwarded {MAX_HOPS} times, which is the maximum."
-            self._put_aside(content, staging, origin, HOPS_REASON, description)
+            self._put_aside(content, staging, origin, reasons.HOPS, description)
 
     def _put_aside(
         self, content: Content, staging: Staging, origin: int | None, reason: str, description: str
     ) -> None:
         """Dead-letter a message that never was in this queue."""
         assert self._dead_letters is not None
-        self._dead_letters.put(content.modified(why(reason, description)), staging, origin)
+        self._dead_letters.put(content.modified(reasons.why(reason, description)), staging, origin)
 
     def put(
         self,
@@ -232,7 +220,9 @@ class Ledger:
         limit = self.settings.max_delivery_count
         if limit is not None and message.delivery_count >= limit:
             description = f"Message could not be consumed after {limit} delivery attempts."
-            self._bury(message, {**properties, **why(MAX_DELIVERIES_REASON, description)}, done)
+            self._bury(
+                message, {**properties, **reasons.why(reasons.MAX_DELIVERIES, description)}, done
+            )
             return
         staging = Staging()
         self._modify(message, properties, staging)
@@ -281,12 +271,12 @@ class Ledger:
     def _expire(self, message: Message) -> None:
         if self.settings.dead_letter_expired and self._dead_letters is not None:
             description = "The message expired and was dead lettered."
-            self._bury(message, why(EXPIRED_REASON, description), nobody_waits)
+            self._bury(message, reasons.why(reasons.EXPIRED, description), nobody_waits)
         else:
             self._remove(message, nobody_waits)
 
     def _sweep_at(self, when_ms: int) -> None:
-        """Look for expired messages at that time, or earlier when a search is already due."""
+        """Look for expired messages at that time, or earlier when a search is due already."""
         loop = asyncio.get_running_loop()
         at = loop.time() + max((when_ms - now_ms()) / 1000, SWEEP_S)
         if self._sweep_timer is not None:
@@ -304,11 +294,6 @@ class Ledger:
         ends = [m.expires_at_ms for m in self._messages.values() if m.expires_at_ms is not None]
         if ends:
             self._sweep_at(min(ends))
-
-
-def why(reason: str, description: str) -> dict[str, Value]:
-    """The two properties in which the SDKs read why a message is dead."""
-    return {DEAD_LETTER_REASON: reason, DEAD_LETTER_DESCRIPTION: description}
 
 
 def nobody_waits(_failure: AmqpError | None) -> None:

@@ -14,7 +14,7 @@ from localcloud.servicebus.message import (
     DEAD_LETTER_REASON,
     Content,
 )
-from localcloud.servicebus.performatives import text_keys
+from localcloud.servicebus.outcomes import text_keys
 from localcloud.servicebus.queues import Queue
 from localcloud.servicebus.session_queues import SessionQueue
 from localcloud.servicebus.store import Done

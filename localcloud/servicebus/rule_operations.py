@@ -12,7 +12,7 @@ from localcloud.servicebus.decoding import Value
 from localcloud.servicebus.errors import ARGUMENT_ERROR, AmqpError
 from localcloud.servicebus.namespace import Namespace
 from localcloud.servicebus.operations import Call
-from localcloud.servicebus.performatives import text_keys
+from localcloud.servicebus.outcomes import text_keys
 from localcloud.servicebus.rule_entries import correlation_filter
 from localcloud.servicebus.rules import (
     SYSTEM_PROPERTIES,

@@ -6,7 +6,8 @@ from typing import Final, Protocol
 
 from localcloud.servicebus.decoding import Value
 from localcloud.servicebus.message import Content
-from localcloud.servicebus.sql import Evaluate, Parser, Property, SqlError
+from localcloud.servicebus.sql import Parser, Property, SqlError
+from localcloud.servicebus.sql_values import Evaluate
 
 SYSTEM_PROPERTIES: Final = {
     "CorrelationId": "correlation-id",

@@ -3,14 +3,23 @@
 https://learn.microsoft.com/azure/service-bus-messaging/service-bus-messaging-sql-filter
 """
 
-import operator
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Final
 from uuid import uuid4
 
 from localcloud.servicebus.decoding import Value
 from localcloud.servicebus.message import Content
+from localcloud.servicebus.sql_values import (
+    ORDER,
+    Evaluate,
+    both,
+    calculation,
+    comparison,
+    either,
+    likeness,
+    opposite,
+)
 
 MAX_LENGTH: Final = 1024
 """Characters in one expression, as in Azure."""
@@ -30,8 +39,6 @@ SYSTEM_PROPERTIES: Final = {
 }
 """What follows `sys.`, in lower case, and what AMQP calls it."""
 
-type Evaluate = Callable[[Content], Value]
-
 _TOKEN: Final = re.compile(
     r"\s*(?:(?P<number>\d+(?:\.\d*)?(?:[eE][+-]?\d+)?)"
     r"|(?P<text>'(?:[^']|'')*')"
@@ -40,19 +47,6 @@ _TOKEN: Final = re.compile(
     r"|(?P<parameter>@[A-Za-z_]\w*)"
     r"|(?P<sign><>|!=|<=|>=|[=<>(),+\-*/%.;]))"
 )
-_ORDER: Final[Mapping[str, Callable[[float, float], bool]]] = {
-    "<": operator.lt,
-    "<=": operator.le,
-    ">": operator.gt,
-    ">=": operator.ge,
-}
-_ARITHMETIC: Final[Mapping[str, Callable[[float, float], float]]] = {
-    "+": operator.add,
-    "-": operator.sub,
-    "*": operator.mul,
-    "/": operator.truediv,
-    "%": operator.mod,
-}
 _CONSTANTS: Final[Mapping[str, bool | None]] = {"TRUE": True, "FALSE": False, "NULL": None}
 
 
@@ -136,14 +130,14 @@ class Parser:
             raise SqlError(f"more than {MAX_DEPTH} expressions are inside each other")
         value = self._conjunction()
         while self.accept("OR"):
-            value = _either(value, self._conjunction())
+            value = either(value, self._conjunction())
         self._depth -= 1
         return value
 
     def _conjunction(self) -> Evaluate:
         value = self._negation()
         while self.accept("AND"):
-            value = _both(value, self._negation())
+            value = both(value, self._negation())
         return value
 
     def _negation(self) -> Evaluate:
@@ -151,49 +145,49 @@ class Parser:
         while self.accept("NOT"):
             negate = not negate
         value = self._predicate()
-        return _opposite(value) if negate else value
+        return opposite(value) if negate else value
 
     def _predicate(self) -> Evaluate:
         left = self._sum()
-        if sign := self.accept("=", "<>", "!=", *_ORDER):
-            return _comparison(sign, left, self._sum())
+        if sign := self.accept("=", "<>", "!=", *ORDER):
+            return comparison(sign, left, self._sum())
         if self.accept("IS"):
             negate = self.accept("NOT") is not None
             self.expect("NULL")
             return lambda content: (left(content) is None) is not negate
         negate = self.accept("NOT") is not None
         if self.accept("IN"):
-            return _opposite(self._membership(left)) if negate else self._membership(left)
+            return opposite(self._membership(left)) if negate else self._membership(left)
         if self.accept("LIKE"):
             pattern = self._sum()
             escape = self._sum() if self.accept("ESCAPE") else None
-            value = _likeness(left, pattern, escape)
-            return _opposite(value) if negate else value
+            value = likeness(left, pattern, escape)
+            return opposite(value) if negate else value
         if negate:
             raise SqlError(f"IN or LIKE was expected before {self._next()[1]}")
         return left
 
     def _membership(self, left: Evaluate) -> Evaluate:
         self.expect("(")
-        values = [_comparison("=", left, self._sum())]
+        values = [comparison("=", left, self._sum())]
         while self.accept(","):
-            values.append(_comparison("=", left, self._sum()))
+            values.append(comparison("=", left, self._sum()))
         self.expect(")")
         value = values[0]
         for other in values[1:]:
-            value = _either(value, other)
+            value = either(value, other)
         return value
 
     def _sum(self) -> Evaluate:
         value = self._product()
         while sign := self.accept("+", "-"):
-            value = _calculation(sign, value, self._product())
+            value = calculation(sign, value, self._product())
         return value
 
     def _product(self) -> Evaluate:
         value = self._operand()
         while sign := self.accept("*", "/", "%"):
-            value = _calculation(sign, value, self._operand())
+            value = calculation(sign, value, self._operand())
         return value
 
     def _operand(self) -> Evaluate:
@@ -201,7 +195,7 @@ class Parser:
         while sign := self.accept("+", "-"):
             signs += sign == "-"
         value = self._atom()
-        return _calculation("-", lambda _: 0, value) if signs % 2 else value
+        return calculation("-", lambda _: 0, value) if signs % 2 else value
 
     def _atom(self) -> Evaluate:
         if self.accept("("):
@@ -252,84 +246,3 @@ def _plain(kind: str, text: str) -> str:
 
 def _constant(value: Value) -> Evaluate:
     return lambda _: value
-
-
-def _opposite(value: Evaluate) -> Evaluate:
-    def evaluate(content: Content) -> Value:
-        found = value(content)
-        return not found if isinstance(found, bool) else None
-
-    return evaluate
-
-
-def _both(left: Evaluate, right: Evaluate) -> Evaluate:
-    def evaluate(content: Content) -> Value:
-        values = (left(content), right(content))
-        if any(value is False for value in values):
-            return False
-        return True if all(value is True for value in values) else None
-
-    return evaluate
-
-
-def _either(left: Evaluate, right: Evaluate) -> Evaluate:
-    return _opposite(_both(_opposite(left), _opposite(right)))
-
-
-def _comparison(sign: str, left: Evaluate, right: Evaluate) -> Evaluate:
-    def evaluate(content: Content) -> Value:
-        one, other = left(content), right(content)
-        if _kind(one) is None or _kind(one) is not _kind(other):
-            return None
-        if sign in _ORDER:
-            return None if isinstance(one, bool) else _ORDER[sign](one, other)  # type: ignore[arg-type]
-        return (one == other) is (sign == "=")
-
-    return evaluate
-
-
-def _kind(value: Value) -> type | None:
-    """What a value can be compared with; None for nothing."""
-    if value is None or isinstance(value, list | dict):
-        return None
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return float
-    return str if isinstance(value, str) else type(value)
-
-
-def _calculation(sign: str, left: Evaluate, right: Evaluate) -> Evaluate:
-    def evaluate(content: Content) -> Value:
-        one, other = left(content), right(content)
-        if _kind(one) is not float or _kind(other) is not float:
-            return None
-        try:
-            value = _ARITHMETIC[sign](one, other)  # type: ignore[arg-type]
-        except (ZeroDivisionError, OverflowError):
-            return None
-        whole = isinstance(one, int) and isinstance(other, int)
-        return int(value) if whole else value
-
-    return evaluate
-
-
-def _likeness(left: Evaluate, pattern: Evaluate, escape: Evaluate | None) -> Evaluate:
-    def evaluate(content: Content) -> Value:
-        text, wanted = left(content), pattern(content)
-        sign = escape(content) if escape else None
-        if not isinstance(text, str) or not isinstance(wanted, str):
-            return None
-        return _like(text, wanted, sign if isinstance(sign, str) else None)
-
-    return evaluate
-
-
-def _like(text: str, pattern: str, escape: str | None) -> bool:
-    """Whether the text has this form: % stands for anything, _ for one character."""
-    parts = []
-    characters = iter(pattern)
-    for character in characters:
-        if character == escape:
-            parts.append(re.escape(next(characters, character)))
-        else:
-            parts.append({"%": ".*", "_": "."}.get(character, re.escape(character)))
-    return re.fullmatch("".join(parts), text, re.DOTALL) is not None

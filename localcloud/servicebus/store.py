@@ -16,8 +16,6 @@ from localcloud.servicebus.changes import (
     ALL_MESSAGE_IDS,
     ALL_MESSAGES,
     ALL_SESSIONS,
-    MIGRATIONS,
-    SCHEMA_VERSION,
     Change,
     Insert,
     PutEntity,
@@ -27,6 +25,7 @@ from localcloud.servicebus.changes import (
     statements,
 )
 from localcloud.servicebus.errors import INTERNAL_ERROR, RESOURCE_LIMIT, AmqpError
+from localcloud.servicebus.schema import MIGRATIONS, SCHEMA_VERSION
 
 log = logging.getLogger(__name__)
 

@@ -39,7 +39,8 @@ from localcloud.servicebus.errors import (
     RESOURCE_LIMIT,
     AmqpError,
 )
-from localcloud.servicebus.namespace import Described, Namespace
+from localcloud.servicebus.namespace import Namespace
+from localcloud.servicebus.records import Described
 from localcloud.servicebus.rule_entries import moment_text
 from localcloud.servicebus.rules import Rule
 from localcloud.servicebus.specs import (

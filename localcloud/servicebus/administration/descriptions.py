@@ -18,7 +18,7 @@ from localcloud.servicebus.administration.atom import (
 )
 from localcloud.servicebus.broker import Broker, path_of_spec
 from localcloud.servicebus.decoding import Timestamp
-from localcloud.servicebus.namespace import Described
+from localcloud.servicebus.records import Described
 from localcloud.servicebus.rule_entries import entry_of, moment_text, rule_of
 from localcloud.servicebus.rules import DEFAULT_RULE, Rule
 from localcloud.servicebus.specs import Setting, Spec, SubscriptionSpec, TopicSpec

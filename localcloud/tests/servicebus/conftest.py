@@ -1,11 +1,16 @@
 """One broker for all tests of the SDKs, with a topic of its own for each test."""
 
 from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
+from azure.servicebus import ServiceBusMessage
+from azure.servicebus.amqp import AmqpAnnotatedMessage
 
+from localcloud.tests.servicebus.javascript import features
 from localcloud.tests.servicebus.rig import (
     BrokerProcess,
     running,
@@ -15,6 +20,8 @@ from localcloud.tests.servicebus.rig import (
 )
 from localcloud.tests.servicebus.sdk import Pair, Sdk
 
+FAMILIES = ("messages.mjs", "sessions.mjs", "entities.mjs", "rules.mjs", "administration.mjs")
+MOMENT = datetime(2026, 1, 2, 3, 4, 5, 678000, tzinfo=UTC)
 SHORT_LOCK = "PT0.6S"
 SDKS = ("sync", "aio")
 PAIRS = {"plain": 16, "hasty": 5}
@@ -154,3 +161,32 @@ def routes_topic(sdk: Sdk) -> str:
 @pytest.fixture
 def fleeting_topic(sdk: Sdk) -> str:
     return f"fleeting-{sdk.name}"
+
+
+@pytest.fixture(scope="session")
+async def seen(broker: BrokerProcess) -> dict[str, Any]:
+    """What every feature of the JavaScript SDK reported; one program runs all of them at once."""
+    sdk = Sdk(broker.connection_string(), synchronous=False)
+    sender = await sdk.queue_sender("js-from-python")
+    properties: dict[str | bytes, Any] = {
+        "text": "grün",
+        "yes": True,
+        "whole": 7,
+        "half": 1.5,
+        "moment": MOMENT,
+        "id": UUID(int=7),
+    }
+    await sender.send_messages(
+        [
+            ServiceBusMessage(b'{"a": [1, null]}', application_properties=properties),
+            ServiceBusMessage(b"\x00\xff"),
+            AmqpAnnotatedMessage(value_body=42),
+            AmqpAnnotatedMessage(value_body={"moment": "now", "list": ["a"]}),
+        ]
+    )
+    await sdk.close()
+    settings = {
+        "ADMINISTRATION": broker.admin_connection_string(),
+        "NODE_EXTRA_CA_CERTS": str(broker.certificate),
+    }
+    return await features(broker.connection_string(), *FAMILIES, settings=settings)

@@ -246,6 +246,7 @@ async def test_counts_tell_what_is_where(admin: Administration, bus: Sdk) -> Non
 @ONE
 async def test_changes_take_effect_at_once(admin: Administration, bus: Sdk) -> None:
     queue = await admin("create_queue", "changing")
+    await admin("create_queue", "changing-goal")
     pair = await bus.queue_pair("changing")
     await pair.sender.send_messages([ServiceBusMessage("a"), ServiceBusMessage("b")])
     (a,) = await receive(pair.receiver, 1)
@@ -254,9 +255,9 @@ async def test_changes_take_effect_at_once(admin: Administration, bus: Sdk) -> N
     await pair.receiver.abandon_message(a)
     counts = await admin("get_queue_runtime_properties", "changing")
     assert (counts.active_message_count, counts.dead_letter_message_count) == (1, 1)
-    queue.forward_to = "morgue"
+    queue.forward_to = "changing-goal"
     await admin("update_queue", queue)
-    (forwarded,) = await receive(await bus.queue_receiver("morgue"), 1)
+    (forwarded,) = await receive(await bus.queue_receiver("changing-goal"), 1)
     assert bodies([forwarded]) == ["b"]
     queue.forward_to, queue.status = None, "SendDisabled"
     await admin("update_queue", queue)
@@ -267,6 +268,7 @@ async def test_changes_take_effect_at_once(admin: Administration, bus: Sdk) -> N
     with pytest.raises(MessagingEntityDisabledError):
         await bus.queue_receiver("changing")
     await admin("delete_queue", "changing")
+    await admin("delete_queue", "changing-goal")
 
 
 @ONE

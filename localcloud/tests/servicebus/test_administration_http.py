@@ -3,6 +3,7 @@
 import socket
 import ssl
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +27,12 @@ def queue(inside: str = "") -> str:
 
 
 @pytest.fixture(scope="module")
-def web(broker: BrokerProcess) -> httpx.Client:
+def web(broker: BrokerProcess) -> Iterator[httpx.Client]:
     context = ssl.create_default_context(cafile=broker.certificate)
     base = f"https://127.0.0.1:{broker.admin_port}"
     headers = {"Authorization": sas(f"{base}/")}
-    return httpx.Client(base_url=base, verify=context, headers=headers, trust_env=False)
+    with httpx.Client(base_url=base, verify=context, headers=headers, trust_env=False) as client:
+        yield client
 
 
 def error_of(answer: httpx.Response) -> tuple[int, str]:

@@ -23,11 +23,11 @@ from localcloud.servicebus.decoding import (
 from localcloud.servicebus.errors import AmqpError
 from localcloud.servicebus.frames import AMQP_HEADER, Frame, FrameReader, Header, frame
 from localcloud.servicebus.message import Content, unpack_batch
+from localcloud.servicebus.outcomes import Outcome
 from localcloud.servicebus.performatives import (
     Attach,
     Disposition,
     Flow,
-    Outcome,
     Transfer,
     read_performative,
 )

@@ -11,7 +11,7 @@ from azure.servicebus.aio.management import ServiceBusAdministrationClient
 from azure.servicebus.management import SqlRuleFilter
 
 from localcloud.servicebus.changes import ForgetEntity, PutEntity
-from localcloud.servicebus.namespace import Described, merge, written
+from localcloud.servicebus.records import Described, merge, written
 from localcloud.servicebus.rules import CorrelationFilter, Rule, SqlAction, SqlFilter
 from localcloud.servicebus.specs import QueueSpec, SubscriptionSpec, TopicSpec, duration_text
 from localcloud.servicebus.topology import Topology

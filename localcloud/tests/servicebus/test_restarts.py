@@ -51,7 +51,7 @@ async def test_sessions_and_what_waits_are_there_after_a_kill(
         sdk.queue_sender("forwarding"),
         sdk.queue_receiver("sessions", session_id="s"),
     )
-    due = datetime.now(UTC) + timedelta(seconds=2)
+    due = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=2)
     await sessions.send_messages([ServiceBusMessage(text, session_id="s") for text in "abc"])
     await session.session.set_state(b"after a")
     (a,) = await receive(session, 1)

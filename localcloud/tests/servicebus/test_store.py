@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from localcloud.servicebus.changes import (
-    SCHEMA_1,
     Advance,
     Change,
     CountDelivery,
@@ -21,6 +20,7 @@ from localcloud.servicebus.changes import (
     Stored,
 )
 from localcloud.servicebus.errors import AmqpError
+from localcloud.servicebus.schema import SCHEMA_1
 from localcloud.servicebus.store import APPLICATION_ID, Store, StoreUnusable
 
 MIB = 1024 * 1024
