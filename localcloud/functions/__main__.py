@@ -13,6 +13,7 @@ import click
 
 from localcloud.functions.errors import StartRefused
 from localcloud.functions.guard import Guard, Life
+from localcloud.functions.lifelines import Lifelines
 from localcloud.functions.settings import load_local_settings, worker_processes
 from localcloud.process import bind
 
@@ -90,7 +91,7 @@ def main(
     else:
         public, private = _bound(host, port), _bound("127.0.0.1", durable_port)
 
-    def serve(life: Life, *, announce: Callable[[], None]) -> int:
+    def serve(life: Life, *, announce: Callable[[], None], lifelines: Lifelines) -> int:
         # Imported by the process that serves: the guard stays small, and each begins afresh.
         from localcloud.functions import serving  # noqa: PLC0415
 
@@ -104,6 +105,7 @@ def main(
             log_format=log_format,
             only=only,
             store_at_hand=listeners is not None,
+            lifelines=lifelines,
         )
         return serving.serve(order, life, announce=announce)
 

@@ -5,8 +5,9 @@ guard is that process's parent. It loads nothing of the app and so does not die 
 """
 
 import os
+import selectors
 import signal
-import threading
+import socket
 import time
 import traceback
 from collections.abc import Callable
@@ -15,11 +16,15 @@ from mmap import mmap
 from typing import NoReturn, Protocol
 
 from localcloud.functions.errors import RECYCLE
+from localcloud.functions.lifelines import HeldConnections, Lifelines
 from localcloud.launch import die_with
 
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 5.0
 _SETTLED_S = 10.0
 _LOOK_S = 0.01
+_WAKE_BYTES = 4096
+# Of all processes together: well below the usual limit of open files.
+_HELD_AT_MOST = 500
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -43,10 +48,12 @@ class Life:
 class Serve(Protocol):
     """Runs the app until it is drained; returns the exit code of its process.
 
-    `announce` is to be called once it serves.
+    `announce` is to be called once it serves; `lifelines` take the connections of its callers.
     """
 
-    def __call__(self, life: Life, *, announce: Callable[[], None]) -> int: ...
+    def __call__(
+        self, life: Life, *, announce: Callable[[], None], lifelines: Lifelines
+    ) -> int: ...
 
 
 @dataclass(slots=True)
@@ -58,6 +65,7 @@ class _Post:
     ended: str = ""
     pause_s: float = 0.0
     due: float = 0.0
+    held: HeldConnections | None = None
 
 
 class Guard:
@@ -69,7 +77,9 @@ class Guard:
         self._served = mmap(-1, processes)  # shared with the processes that are forked
         self._stopping = False
         self._code = 0
-        self._news = threading.Event()
+        self._woken, self._waking = socket.socketpair()
+        self._waking.setblocking(False)
+        self._selector = selectors.DefaultSelector()
 
     def run(self) -> int:
         """Serve until a signal, which is handed on; the exit code.
@@ -78,15 +88,25 @@ class Guard:
         """
         for number in _SIGNALS:
             signal.signal(number, self._hand_on)
-        signal.signal(signal.SIGCHLD, lambda *_: self._news.set())
+        # Every signal, also that a child has ended, wakes the guard from its waiting.
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.set_wakeup_fd(self._waking.fileno(), warn_on_full_buffer=False)
+        self._selector.register(self._woken, selectors.EVENT_READ)
         while True:
             if not self._stopping:
                 self._fill()
             elif not any(post.pid for post in self._posts):
                 return self._code
-            self._news.wait(self._until_next())
-            self._news.clear()
+            self._attend(self._until_next())
             self._bury()
+
+    def _attend(self, within_s: float | None) -> None:
+        """Wait for news of the processes; hold the connections that they tell of meanwhile."""
+        for key, _ in self._selector.select(within_s):
+            if key.fileobj is self._woken:
+                self._woken.recv(_WAKE_BYTES)
+            elif not key.data.attend():
+                self._selector.unregister(key.fileobj)
 
     def _until_next(self) -> float | None:
         vacant = [post.due for post in self._posts if not post.pid]
@@ -104,25 +124,41 @@ class Guard:
         # Nothing is to reach the child before it has its own ways with signals.
         signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
         post.started = time.monotonic()
+        post.held = HeldConnections(_HELD_AT_MOST // len(self._posts))
         post.pid = os.fork()
         if post.pid == 0:
             self._be_the_app(parent, Life(number, len(self._posts), post.ended))
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+        post.held.for_the_guard()
+        self._selector.register(post.held.channel, selectors.EVENT_READ, post.held)
 
     def _be_the_app(self, parent: int, life: Life) -> NoReturn:
         code = 1
         try:
+            signal.set_wakeup_fd(-1)
             for number in (*_SIGNALS, signal.SIGCHLD):
                 signal.signal(number, signal.SIG_DFL)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
             die_with(parent, signal.SIGKILL)
+            lifelines = self._lifelines(life.number)
             self._await_predecessor(life)
-            code = self._serve(life, announce=lambda: self._announce(life.number))
+            code = self._serve(
+                life, announce=lambda: self._announce(life.number), lifelines=lifelines
+            )
         except Exception:  # noqa: BLE001 - told here: further up is the guard's code, not ours
             traceback.print_exc()
         finally:
             # A thread of a sync function that outlived its time must not keep the process alive.
             os._exit(code)
+
+    def _lifelines(self, number: int) -> Lifelines:
+        """This process's; what the guard holds for the others is none of its business."""
+        for other, post in enumerate(self._posts):
+            if post.held is not None and other != number:
+                post.held.forget()
+        held = self._posts[number].held
+        assert held is not None, "it was made before the fork"
+        return held.for_the_app()
 
     def _await_predecessor(self, life: Life) -> None:
         """One after the other at first: the first one makes keys and tables for all."""
@@ -140,7 +176,16 @@ class Guard:
             pid, status = os.waitpid(post.pid, os.WNOHANG)
             if pid:
                 post.pid = 0
+                self._answer_for(post)
                 self._note(number, post, os.waitstatus_to_exitcode(status))
+
+    def _answer_for(self, post: _Post) -> None:
+        """Tell those who wait for the process that is gone."""
+        assert post.held is not None, "it was made when the process began"
+        if post.held.channel in {key.fileobj for key in self._selector.get_map().values()}:
+            self._selector.unregister(post.held.channel)
+        post.held.answer()
+        post.held = None
 
     def _note(self, number: int, post: _Post, code: int) -> None:
         if self._stopping or not self._served[number]:
@@ -156,7 +201,6 @@ class Guard:
 
     def _hand_on(self, number: int, _frame: object) -> None:
         self._stop(number)
-        self._news.set()
 
     def _stop(self, number: int) -> None:
         self._stopping = True

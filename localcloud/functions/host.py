@@ -24,6 +24,7 @@ from localcloud.functions.execution import Executor
 from localcloud.functions.http import AsgiApp, HttpFront
 from localcloud.functions.inputs import Inputs
 from localcloud.functions.keys import load_keys
+from localcloud.functions.lifelines import Lifelines
 from localcloud.functions.logs import LogLevels, host_log
 from localcloud.functions.routing import Router, routes_of
 from localcloud.functions.running import Running
@@ -45,6 +46,7 @@ class Setup:
     durable_listener: socket.socket
     require_keys: bool
     grace_s: float
+    lifelines: Lifelines
     only: tuple[str, ...] = ()
     """Names of the functions to run; empty means all."""
     emulator_at_hand: bool = False
@@ -127,7 +129,7 @@ class Host:
             event_grid=self._bindings.event_grid,
             body_limit=body_limit(self._environ),
         )
-        self._servers.append(Server(front, setup.listener))
+        self._servers.append(Server(front, setup.listener, setup.lifelines))
         for server in self._servers:
             await server.start()
         self._executor.start()

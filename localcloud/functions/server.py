@@ -7,8 +7,9 @@ from collections.abc import Iterator
 
 import uvicorn
 
-from localcloud.functions.bounds import BoundedProtocol
+from localcloud.functions.connection import protocol_with
 from localcloud.functions.http import AsgiApp
+from localcloud.functions.lifelines import Lifelines
 
 
 class _Uvicorn(uvicorn.Server):
@@ -20,12 +21,15 @@ class _Uvicorn(uvicorn.Server):
 class Server:
     """Serves one ASGI application on one listening socket."""
 
-    def __init__(self, app: AsgiApp, listener: socket.socket) -> None:
+    def __init__(
+        self, app: AsgiApp, listener: socket.socket, lifelines: Lifelines | None = None
+    ) -> None:
+        """`lifelines` for a server whose callers are to be answered whatever happens."""
         self._listener = listener
         self._server = _Uvicorn(
             uvicorn.Config(
                 app,
-                http=BoundedProtocol,
+                http=protocol_with(lifelines),
                 lifespan="off",
                 ws="none",
                 loop="none",

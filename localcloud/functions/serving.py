@@ -24,6 +24,7 @@ from localcloud.functions.errors import (
 )
 from localcloud.functions.guard import Life
 from localcloud.functions.host import Host, Setup, run
+from localcloud.functions.lifelines import Lifelines
 from localcloud.functions.settings import load_host_options, load_local_settings
 from localcloud.process import ready
 
@@ -42,6 +43,7 @@ class Order:
     only: tuple[str, ...]
     store_at_hand: bool
     """Whether whoever started the host can start stores for it, if it asks."""
+    lifelines: Lifelines
 
 
 def serve(order: Order, life: Life, *, announce: Callable[[], None]) -> int:
@@ -85,6 +87,7 @@ def _host(order: Order, *, leads: bool) -> Host:
         durable_listener=order.durable_listener,
         require_keys=order.require_keys,
         grace_s=order.grace_s,
+        lifelines=order.lifelines,
         only=order.only,
         emulator_at_hand=order.store_at_hand,
         leads=leads,

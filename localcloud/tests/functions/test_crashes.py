@@ -1,6 +1,7 @@
 """Functions that end the app's process: it comes back, and nothing that was promised is lost."""
 
 import concurrent.futures
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -52,7 +53,7 @@ def fragile(
 
 @pytest.mark.conforms(
     "Worker process",
-    "a worker that dies is started anew, and its death is told with the exit code",
+    "a worker that dies is started anew, its death told with the exit code, its caller with a 500",
     source=EXIT,
 )
 @pytest.mark.parametrize("path", ["die", "die_in_thread"])
@@ -69,9 +70,9 @@ def test_a_process_that_dies_is_replaced(
 ) -> None:
     before, times = fragile.http.get("/api/pid").text, fragile.log.count(told)
 
-    with pytest.raises(httpx.TransportError):
-        httpx.get(f"{fragile.http.base_url}/api/{path}/{how}", timeout=20)
+    answer = httpx.get(f"{fragile.http.base_url}/api/{path}/{how}", timeout=20)
 
+    assert (answer.status_code, answer.content) == (500, b"")
     assert httpx.get(f"{fragile.http.base_url}/api/pid", timeout=20).text != before
     assert fragile.log.count(f"The app's process {told}: this is a new one") == times + 1
 
@@ -91,16 +92,53 @@ def test_what_python_raises_ends_nothing(fragile: RunningHost, path: str, how: s
     assert httpx.get(f"{fragile.http.base_url}/api/pid", timeout=20).text == before
 
 
+@pytest.mark.conforms(
+    "Worker process",
+    "all invocations under way fail with their worker: their callers get a 500 too",
+    source=EXIT,
+)
 def test_other_requests_under_way_fail_with_the_process(
     fragile: RunningHost, evidence: Path
 ) -> None:
+    base = fragile.http.base_url
     with concurrent.futures.ThreadPoolExecutor() as pool:
-        other = pool.submit(httpx.get, f"{fragile.http.base_url}/api/wait", timeout=30)
-        eventually((evidence / "waiting").exists)
-        with pytest.raises(httpx.TransportError):
-            httpx.get(f"{fragile.http.base_url}/api/die/exit", timeout=20)
+        others = [pool.submit(httpx.get, f"{base}/api/wait/{n}", timeout=30) for n in range(5)]
+        eventually(lambda: all((evidence / f"waiting_{n}").exists() for n in range(5)))
+        assert httpx.get(f"{base}/api/die/exit", timeout=20).status_code == 500
 
-        assert isinstance(other.exception(), httpx.TransportError)
+        assert [other.result().status_code for other in others] == [500] * 5
+
+
+def test_requests_that_come_while_it_is_replaced_wait(fragile: RunningHost) -> None:
+    base = fragile.http.base_url
+    before = httpx.get(f"{base}/api/pid", timeout=20).text
+    assert httpx.get(f"{base}/api/die/killed", timeout=20).status_code == 500
+
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        asked = [pool.submit(httpx.get, f"{base}/api/pid", timeout=20) for _ in range(20)]
+        (now,) = {answer.result().text for answer in asked}
+
+    assert now != before
+
+
+def test_connections_end_for_both_sides(fragile: RunningHost) -> None:
+    """The guard's copy of a connection must not keep it open."""
+    for wish in (b"close", b"keep-alive"):
+        with socket.create_connection(("127.0.0.1", fragile.port), timeout=20) as connection:
+            request = b"GET /api/pid HTTP/1.1\r\nHost: x\r\nConnection: %s\r\n\r\n" % wish
+            connection.sendall(request)
+            said = b""
+            while part := connection.recv(65_536):
+                said += part
+        assert said.startswith(b"HTTP/1.1 200 OK")
+        assert said.count(b"HTTP/1.1") == 1
+
+
+def test_who_sent_much_is_answered_too(fragile: RunningHost) -> None:
+    head = b"POST /api/die/exit HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", fragile.port), timeout=20) as connection:
+        connection.sendall(head + b"x" * 1_000_000)
+        assert connection.recv(65_536).startswith(b"HTTP/1.1 500 Internal Server Error\r\n")
 
 
 @pytest.mark.conforms(

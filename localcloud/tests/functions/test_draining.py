@@ -72,7 +72,7 @@ def test_a_second_signal_ends_the_host_at_once(tmp_path: Path) -> None:
         os.kill(host.process.pid, signal.SIGINT)
 
         assert host.process.wait(5) == 1
-        assert isinstance(answer.exception(), httpx.TransportError)
+        assert answer.result().status_code == 500
 
 
 def test_an_idle_host_drains_quickly_and_says_so(tmp_path: Path) -> None:

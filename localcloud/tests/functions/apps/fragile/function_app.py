@@ -56,10 +56,10 @@ def die_in_a_thread(req: func.HttpRequest) -> func.HttpResponse:
     return func.HttpResponse("alive")
 
 
-@app.route(route="wait")
+@app.route(route="wait/{number}")
 async def wait(req: func.HttpRequest) -> func.HttpResponse:
     """Be under way when another function ends the process."""
-    (EVIDENCE / "waiting").touch()
+    (EVIDENCE / f"waiting_{req.route_params['number']}").touch()
     await asyncio.sleep(60)
     return func.HttpResponse("waited")
 
