@@ -43,10 +43,8 @@ class Dashboard:
 
     async def overview(self, request: Request) -> Response:
         """What runs where; it answers whatever does not run."""
-        async with asyncio.TaskGroup() as group:
-            looking = group.create_task(asyncio.to_thread(self._look))
-            counting = group.create_task(self._orchestrations())
-        (phase, parts), found = looking.result(), counting.result()
+        phase, parts = await asyncio.to_thread(self._look)
+        found = await self._orchestrations()
         if FRAGMENT in request.query_params:
             return HTMLResponse(overview_content(phase, parts, found))
         return _page("Overview", overview_body(phase, parts, found), room="Overview")
