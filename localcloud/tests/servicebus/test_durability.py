@@ -1,21 +1,17 @@
 """The broker as a process: killed, restarted, with a full disk, and started wrongly."""
 
 import asyncio
-import contextlib
 import gc
-import random
 import sqlite3
-from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 from azure.servicebus import ServiceBusMessage, ServiceBusSubQueue
 from azure.servicebus.aio import ServiceBusClient
-from azure.servicebus.exceptions import ServiceBusError, ServiceBusQuotaExceededError
+from azure.servicebus.exceptions import ServiceBusQuotaExceededError
 from click.testing import CliRunner
 
 from localcloud.servicebus.__main__ import main
@@ -30,13 +26,11 @@ from localcloud.tests.servicebus.rig import (
 from localcloud.tests.servicebus.sdk import Pair, Sdk
 from localcloud.tests.servicebus.waiting import receive
 
-KILLS = 4
 # After a lost connection the asynchronous SDK leaves its old transport to the garbage collector.
 pytestmark = [
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
     pytest.mark.usefixtures("sdk_litter"),
 ]
-PATIENT = {"retry_total": 20, "retry_backoff_factor": 0.05, "retry_backoff_max": 0.2}
 
 
 @pytest.fixture
@@ -61,87 +55,6 @@ async def opened(broker: BrokerProcess) -> AsyncIterator[tuple[Sdk, Pair]]:
     await sdk.prepare(["t"])
     yield sdk, sdk.take("t")
     await sdk.close()
-
-
-@dataclass
-class Record:
-    """What the clients of a broker that keeps dying saw."""
-
-    acknowledged: set[int] = field(default_factory=set)
-    delivered: Counter[int] = field(default_factory=Counter)
-    completed: set[int] = field(default_factory=set)
-    returned: list[int] = field(default_factory=list)
-    stop: bool = False
-    goal: int = 0
-    reached: asyncio.Event = field(default_factory=asyncio.Event)
-
-    async def until(self, acknowledged: int) -> None:
-        self.goal = acknowledged
-        self.reached.clear()
-        async with asyncio.timeout(20):
-            await self.reached.wait()
-
-    async def send(self, service: ServiceBusClient) -> None:
-        number = 0
-        async with service.get_topic_sender("t") as sender:
-            while not self.stop:
-                with contextlib.suppress(ServiceBusError):
-                    await sender.send_messages(ServiceBusMessage(f"{number}"))
-                    self.acknowledged.add(number)
-                if len(self.acknowledged) >= self.goal:
-                    self.reached.set()
-                number += 1
-
-    async def receive(self, broker: Callable[[], BrokerProcess]) -> None:
-        while True:
-            with contextlib.suppress(ServiceBusError, OSError):
-                async with (
-                    client(broker(), **PATIENT) as service,
-                    service.get_subscription_receiver("t", "all") as receiver,
-                ):
-                    while True:
-                        messages = await receiver.receive_messages(50, max_wait_time=1)
-                        if self.stop and not messages:
-                            return
-                        for message in messages:
-                            await self._complete(receiver, message)
-
-    async def _complete(self, receiver: Any, message: Any) -> None:
-        sequence = message.sequence_number
-        self.delivered[int(str(message))] += 1
-        if sequence in self.completed:
-            self.returned.append(sequence)
-        await receiver.complete_message(message)
-        self.completed.add(sequence)
-
-
-@pytest.mark.conforms(
-    "Reliability",
-    "an acknowledged message survives, a completed one does not come again",
-    source="learn:azure/service-bus-messaging/message-transfers-locks-settlement",
-)
-async def test_four_kills_lose_no_acknowledged_message_and_return_no_completed_one(
-    topology: Path, tmp_path: Path
-) -> None:
-    chance = random.Random(7)  # noqa: S311 - only the moments of the kills depend on it
-    broker = BrokerProcess(topology, tmp_path / "state")
-    port, record = broker.port, Record()
-    service = client(broker, **PATIENT)
-    clients = asyncio.gather(record.send(service), record.receive(lambda: broker))
-    for _ in range(KILLS):
-        await record.until(len(record.acknowledged) + chance.randint(100, 250))
-        await asyncio.to_thread(broker.kill)
-        broker = await asyncio.to_thread(
-            lambda: BrokerProcess(topology, tmp_path / "state", port=port)
-        )
-    record.stop = True
-    async with asyncio.timeout(30):
-        await clients
-    await service.close()
-    assert broker.stop() == 0
-    assert record.acknowledged - record.delivered.keys() == set()
-    assert record.returned == []
-    assert len(record.acknowledged) >= KILLS * 100
 
 
 async def test_everything_is_there_after_a_kill(topology: Path, tmp_path: Path) -> None:
