@@ -236,7 +236,7 @@ CATALOGUE = Task(name="catalogue", after=("functions",), run=_load_catalogue)
 DASHBOARD = Part(
     name="dashboard",
     ports=("dashboard",),
-    after=("functions",),
+    after=("databases", "functions"),
     command=lambda site: Command(
         [
             *(sys.executable, "-m", "localcloud.dashboard", "--host", HOST),
