@@ -111,6 +111,8 @@ def _javascript_queues() -> dict[str, dict[str, Any]]:
             "DefaultMessageTimeToLive": "PT1H",
             "DeadLetteringOnMessageExpiration": True,
         },
+        "js-forwarding": {"ForwardTo": "js-goal"},
+        "js-goal": {},
         "js-to-python": {},
         "js-from-python": {},
     }

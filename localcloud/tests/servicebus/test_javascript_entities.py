@@ -103,6 +103,10 @@ def test_a_message_lives_as_long_as_it_says(seen: dict[str, Any]) -> None:
     }
 
 
+def test_messages_are_passed_on_to_another_queue(seen: dict[str, Any]) -> None:
+    assert seen["forwarding"] == {"body": "passed on", "refused": "GeneralError"}
+
+
 def test_duplicates_are_dropped(seen: dict[str, Any]) -> None:
     assert seen["duplicates"] == {"bodies": ["one", "two"], "left": 0}
 

@@ -17,6 +17,13 @@ async function filters({ client, receive }) {
   return got;
 }
 
+async function forwarding({ client, receive, refusal }) {
+  await client.createSender("js-forwarding").sendMessages({ body: "passed on" });
+  const receiver = client.createReceiver("js-goal", { receiveMode: "receiveAndDelete" });
+  const [{ body }] = await receive(receiver, 1);
+  return { body, refused: await refusal(() => client.createReceiver("js-forwarding").receiveMessages(1)) };
+}
+
 async function timeToLive({ client, receive }) {
   const sender = client.createSender("js-fleeting");
   await sender.sendMessages([{ body: "short", timeToLive: 300 }, { body: "long" }]);
@@ -88,4 +95,6 @@ async function types({ client, receive, rhea }) {
   }
 }
 
-export const features = { filters, timeToLive, duplicates, unknownEntity, unauthorised, types };
+export const features = {
+  filters, forwarding, timeToLive, duplicates, unknownEntity, unauthorised, types,
+};
