@@ -79,6 +79,11 @@ async def bus(broker: BrokerProcess) -> AsyncIterator[Sdk]:
     await sdk.close()
 
 
+@pytest.mark.conforms(
+    "Administration",
+    "entities are managed as Atom entries over HTTPS",
+    source="learn:rest/api/servicebus/",
+)
 async def test_a_queue_is_created_changed_and_deleted(admin: Administration) -> None:
     name = f"{admin.prefix}-made/Queue"
     created = await admin(
@@ -222,6 +227,11 @@ async def test_a_wrong_key_is_refused(broker: BrokerProcess, admin: Administrati
 ONE = pytest.mark.parametrize("admin", [False], indirect=True, ids=["aio"])
 
 
+@pytest.mark.conforms(
+    "Administration",
+    "counts tell active, dead-letter and scheduled messages apart",
+    source="learn:azure/service-bus-messaging/message-counters",
+)
 @ONE
 async def test_counts_tell_what_is_where(admin: Administration, bus: Sdk) -> None:
     before = datetime.now(UTC) - timedelta(seconds=1)

@@ -94,6 +94,11 @@ async def peer(keyless: BrokerProcess) -> AsyncIterator[Peer]:
         yield connected
 
 
+@pytest.mark.conforms(
+    "Security",
+    "a client proves who it is with a token of its identity provider over $cbs",
+    source="learn:azure/service-bus-messaging/service-bus-amqp-protocol-guide",
+)
 def test_the_python_sdk_works_with_a_token_credential(
     keyless: BrokerProcess, issuer: Issuer
 ) -> None:

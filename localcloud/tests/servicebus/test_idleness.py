@@ -33,6 +33,11 @@ async def namespace(tmp_path: Path) -> AsyncIterator[Namespace]:
     await store.close()
 
 
+@pytest.mark.conforms(
+    "Expiry",
+    "an entity that was not used for its AutoDeleteOnIdle is removed",
+    source="learn:azure/service-bus-messaging/message-expiration",
+)
 async def test_entities_are_idle_after_their_own_time(namespace: Namespace) -> None:
     now = now_ms()
     assert idle(namespace, now + FIVE_MINUTES - 60_000) == []

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+
 from localcloud.tests.servicebus.rig import BrokerProcess
 from localcloud.tests.servicebus.sdk import Sdk
 from localcloud.tests.servicebus.waiting import receive
@@ -15,6 +17,11 @@ def test_filters_choose_and_actions_change(seen: dict[str, Any]) -> None:
     }
 
 
+@pytest.mark.conforms(
+    "Rules",
+    "rules are added, removed and enumerated over the entity's $management",
+    source="learn:azure/service-bus-messaging/service-bus-amqp-request-response",
+)
 def test_rules_can_be_changed_while_a_subscription_works(seen: dict[str, Any]) -> None:
     unnamed = ("messageId", "to", "replyTo", "sessionId", "replyToSessionId", "contentType")
     assert seen["ruleManager"] == {

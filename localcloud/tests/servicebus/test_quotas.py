@@ -30,6 +30,11 @@ def annotated(name: str, value: str) -> bytes:
     return enc.described(wire.MESSAGE_ANNOTATIONS, enc.map_of(pair))
 
 
+@pytest.mark.conforms(
+    "Limits",
+    "ids have at most 128 characters, one property 32 KB, all of them 64 KB",
+    source="learn:azure/service-bus-messaging/service-bus-quotas",
+)
 @pytest.mark.parametrize(
     ("most", "too_much", "complaint"),
     [
