@@ -143,7 +143,8 @@ class Broker:
             self._queues[key].restore(rows)
         elif key in self._topics:
             for row in rows:
-                self._schedules[key].restore(row)
+                if row.due_at_ms is not None:  # or else it is of a queue that had this name
+                    self._schedules[key].restore(row)
         else:
             log.warning(
                 "%d stored messages of %s are kept: the topology no longer has it", len(rows), key

@@ -55,9 +55,13 @@ class Namespace:
         self.broker.restore(stored)
 
     async def start(self) -> None:
-        """Store what the topology file changed."""
-        if self._first_changes:
-            await self.broker.store.write(self._first_changes)
+        """Store what the topology file changed. If that fails, the next start does it again."""
+        try:
+            if self._first_changes:
+                await self.broker.store.write(self._first_changes)
+        except AmqpError as error:
+            # A store that is full must still let its messages out.
+            log.warning("the topology could not be stored: %s", error.description)
 
     def all(self, kind: type[Spec], topic: str | None = None) -> list[Described]:
         """Everything of a kind by name; with a topic, its subscriptions only."""
@@ -84,7 +88,9 @@ class Namespace:
             buried = self._tombstones.get(path)
             now = now_ms()
             described = Described(spec, now, now, buried.declared if buried else None)
-            await self.broker.store.write([described.record()])
+            # Messages may be left from the time when the topology file had this entity.
+            left = (Empty(path), Empty(path + DEAD_LETTER_SUFFIX.lower()))
+            await self.broker.store.write([*left, described.record()])
             self.broker.add(spec)
             self._tombstones.pop(path, None)
             self._entities[path] = described

@@ -6,7 +6,7 @@ file says something else of it than before: then the file wins, for that entity 
 
 import json
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Final, NamedTuple
 
 from localcloud.servicebus.broker import path_of_spec
@@ -40,15 +40,22 @@ class Described(NamedTuple):
             path_of_spec(self.spec),
             kind,
             self.declared,
-            written(self.spec),
+            _text(self.spec, self.spec.settings()),
             self.created_at_ms,
             self.updated_at_ms,
         )
 
 
-def written(spec: Spec) -> str:
-    """The description of an entity as text that is the same for the same description."""
-    entry: dict[str, Any] = {"Name": spec.name, "Properties": spec.settings()}
+def declaration(spec: Spec) -> str:
+    """What distinguishes an entity from one without any settings; the same for the same ones.
+
+    Settings that a later version adds do not change it.
+    """
+    return _text(spec, spec.settings(with_defaults=False))
+
+
+def _text(spec: Spec, settings: Mapping[str, Any]) -> str:
+    entry: dict[str, Any] = {"Name": spec.name, "Properties": settings}
     if isinstance(spec, SubscriptionSpec):
         entry |= {"Topic": spec.topic, "Rules": [entry_of(rule) for rule in spec.rules]}
     return json.dumps(entry, sort_keys=True)
@@ -73,7 +80,7 @@ def merge(
     deleted: list[PutEntity] = []
     changes: list[Change] = []
     for spec in (*topology.queues, *topology.topics, *topology.subscriptions):
-        path, declared = path_of_spec(spec), written(spec)
+        path, declared = path_of_spec(spec), declaration(spec)
         record = known.pop(path, None)
         if record is not None and record.declared == declared:
             if record.entry is None:

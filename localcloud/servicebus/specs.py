@@ -5,7 +5,7 @@ The names are the same in the topology file, in the store and in the administrat
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Final, NamedTuple, Self
 
 from localcloud.servicebus.rules import DEFAULT_RULE, Rule, TrueFilter
@@ -134,15 +134,15 @@ class Spec:
             raise InvalidSetting(f"unknown property {next(iter(left))}")
         return cls(name=name, **{k: v for k, v in read.items() if v is not None}, **more)
 
-    def settings(self) -> dict[str, Any]:
-        """All settings by Azure's names, as `of` reads them; those without a value are left out."""
-        values: dict[str, tuple[Setting, Any]] = {
-            s.name: (s, getattr(self, s.attribute)) for s in self.SETTINGS
-        }
+    def settings(self, *, with_defaults: bool = True) -> dict[str, Any]:
+        """The settings by Azure's names, as `of` reads them; those without a value are left out."""
+        defaults = {known.name: known.default for known in fields(self)}
+        values: list[tuple[Setting, Any]] = [(s, getattr(self, s.attribute)) for s in self.SETTINGS]
         return {
-            name: duration_text(value) if setting.duration else value
-            for name, (setting, value) in values.items()
-            if setting.duration or value is not None
+            s.name: duration_text(value) if s.duration else value
+            for s, value in values
+            if (s.duration or value is not None)
+            and (with_defaults or value != defaults[s.attribute])
         }
 
 

@@ -13,18 +13,15 @@ from azure.core.exceptions import (
     ResourceNotFoundError,
 )
 from azure.servicebus import ServiceBusMessage
-from azure.servicebus.aio.management import (
-    ServiceBusAdministrationClient as AsyncAdministrationClient,
-)
 from azure.servicebus.exceptions import MessagingEntityDisabledError, ServiceBusError
 from azure.servicebus.management import (
     CorrelationRuleFilter,
-    ServiceBusAdministrationClient,
     SqlRuleAction,
     SqlRuleFilter,
     TrueRuleFilter,
 )
 
+from localcloud.tests.servicebus.administrator import Administration
 from localcloud.tests.servicebus.rig import BrokerProcess
 from localcloud.tests.servicebus.sdk import Sdk
 from localcloud.tests.servicebus.waiting import bodies, receive
@@ -32,35 +29,6 @@ from localcloud.tests.servicebus.waiting import bodies, receive
 # So the SDK asks whether a rule has parameters.
 pytestmark = pytest.mark.filterwarnings("ignore:Testing an element's truth:DeprecationWarning")
 SINCE = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
-
-
-class Administration:
-    """Either client behind one asynchronous face."""
-
-    def __init__(self, broker: BrokerProcess, *, synchronous: bool, key: str = "") -> None:
-        factory: Any = ServiceBusAdministrationClient if synchronous else AsyncAdministrationClient
-        text = broker.admin_connection_string(*([key] if key else []))
-        trusted = str(broker.certificate)
-        self._client = factory.from_connection_string(
-            text, connection_verify=trusted, retry_total=0
-        )
-        self._synchronous = synchronous
-        self.prefix = "sync" if synchronous else "aio"
-
-    async def __call__(self, method: str, *arguments: Any, **options: Any) -> Any:
-        call = getattr(self._client, method)
-        if method.startswith("list_"):
-            pages = call(*arguments, **options)
-            return [*pages] if self._synchronous else [item async for item in pages]
-        if self._synchronous:
-            return await asyncio.to_thread(call, *arguments, **options)
-        return await call(*arguments, **options)
-
-    async def close(self) -> None:
-        if self._synchronous:
-            self._client.close()
-        else:
-            await self._client.close()
 
 
 @pytest.fixture(params=[True, False], ids=["sync", "aio"])

@@ -1,6 +1,7 @@
 """What stays of entities that were changed at run time, and when the topology file wins."""
 
 import asyncio
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,13 @@ from azure.servicebus import ServiceBusMessage
 from azure.servicebus.aio.management import ServiceBusAdministrationClient
 from azure.servicebus.management import SqlRuleFilter
 
-from localcloud.servicebus.changes import ForgetEntity, PutEntity
-from localcloud.servicebus.records import Described, merge, written
+from localcloud.servicebus.changes import Change, Empty, ForgetEntity, Insert, PutEntity
+from localcloud.servicebus.errors import AmqpError
+from localcloud.servicebus.namespace import Namespace
+from localcloud.servicebus.records import Described, declaration, merge
 from localcloud.servicebus.rules import CorrelationFilter, Rule, SqlAction, SqlFilter
 from localcloud.servicebus.specs import QueueSpec, SubscriptionSpec, TopicSpec, duration_text
+from localcloud.servicebus.store import Done, Store
 from localcloud.servicebus.topology import Topology
 from localcloud.tests.servicebus.rig import BrokerProcess, running, subscription, write_topology
 from localcloud.tests.servicebus.sdk import Sdk
@@ -48,9 +52,9 @@ def test_an_empty_store_takes_what_the_topology_declares() -> None:
 
 def test_what_was_changed_stays_until_the_topology_says_something_else() -> None:
     changed = replace(QUEUE, max_delivery_count=7)
-    known = stored(Described(changed, 1, 2, written(QUEUE)))
+    known = stored(Described(changed, 1, 2, declaration(QUEUE)))
     entities, _, changes = merge(Topology((QUEUE,), (), ()), known)
-    assert entities == {"q": Described(changed, 1, 2, written(QUEUE))}
+    assert entities == {"q": Described(changed, 1, 2, declaration(QUEUE))}
     assert changes == []
     newer = replace(QUEUE, lock_ms=5_000)
     entities, _, (put,) = merge(Topology((newer,), (), ()), known)
@@ -59,7 +63,7 @@ def test_what_was_changed_stays_until_the_topology_says_something_else() -> None
 
 
 def test_what_was_deleted_stays_so_until_the_topology_says_something_else() -> None:
-    (record,) = stored(Described(QUEUE, 1, 2, written(QUEUE)))
+    (record,) = stored(Described(QUEUE, 1, 2, declaration(QUEUE)))
     tombstone = record._replace(entry=None)
     entities, deleted, changes = merge(Topology((QUEUE,), (), ()), [tombstone])
     assert (entities, deleted, changes) == ({}, [tombstone], [])
@@ -70,14 +74,14 @@ def test_what_was_deleted_stays_so_until_the_topology_says_something_else() -> N
 
 def test_what_was_made_at_run_time_stays_and_what_the_topology_dropped_goes() -> None:
     made = Described(replace(QUEUE, name="made"), 1, 2)
-    dropped = Described(QUEUE, 1, 2, written(QUEUE))
+    dropped = Described(QUEUE, 1, 2, declaration(QUEUE))
     orphan = Described(SUBSCRIPTION, 1, 2)
     entities, _, changes = merge(Topology((), (), ()), stored(made, dropped, orphan))
     assert entities == {"made": made}
     assert changes == [ForgetEntity("q"), ForgetEntity("t/subscriptions/s")]
 
 
-def test_a_description_is_read_as_it_was_written() -> None:
+def test_a_description_is_read_as_it_was_declaration() -> None:
     rules = (
         Rule("a", CorrelationFilter({"subject": "x", "to": "y"}, {"n": 1, "h": 1.5, "b": True})),
         Rule("b", SqlFilter("n > @m", {"@m": 3}), SqlAction("SET a = 1")),
@@ -159,3 +163,75 @@ async def test_changes_and_rules_survive_a_kill_and_the_file_wins_once_it_change
             assert [rule.name async for rule in admin.list_rules("t", "s")] == ["large"]
             names = [sub.name async for sub in admin.list_subscriptions("t")]
             assert names == ["made", "other", "s"]
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[Store]:
+    made = Store(tmp_path / "s.db", 1 << 20)
+    made.start()
+    yield made
+    await made.close()
+
+
+def row(queue: str, number: int, content: bytes = b"") -> Insert:
+    return Insert(number, queue, number, number, 1_000, None, 0, content)
+
+
+async def test_a_new_entity_does_not_inherit_what_an_older_one_left(store: Store) -> None:
+    await store.write([row("new", 1), row("new/$deadletterqueue", 2), row("kept", 3)])
+    namespace = Namespace(store, Topology((), (), ()))
+    await namespace.create(QueueSpec(name="new"))
+    assert store.load().messages == [row("kept", 3)]
+
+
+async def test_a_topic_leaves_the_messages_of_a_queue_of_its_name_alone(store: Store) -> None:
+    await store.write([row("t", 1)])
+    await Namespace(store, Topology((), (TOPIC,), ())).start()
+    assert store.load().messages == [row("t", 1)]
+
+
+async def fill(store: Store) -> None:
+    for number in range(1, 100):
+        await store.write([row("q", number, b"x" * 20_000)])
+
+
+async def test_a_full_store_starts_and_forgets_no_declaration(store: Store) -> None:
+    with pytest.raises(AmqpError, match="full"):
+        await fill(store)
+    many = [replace(QUEUE, name=f"q{number}", user_metadata="x" * 1_000) for number in range(100)]
+    topology = Topology(tuple(many), (), ())
+    namespace = Namespace(store, topology)
+    await namespace.start()
+    assert len(namespace.all(QueueSpec)) == 100
+    assert store.load().entities == []
+    await store.write([Empty("q")])
+    await Namespace(store, topology).start()
+    assert len(store.load().entities) == 100
+
+
+async def test_a_refused_change_changes_nothing(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    namespace = Namespace(store, TOPOLOGY)
+    await namespace.start()
+    queue, topic = namespace.broker.queue("q"), namespace.broker.topic("t")
+    changed = replace(QUEUE, max_delivery_count=9)
+    monkeypatch.setattr(store, "submit", refuse)
+    for change in (
+        namespace.create(replace(QUEUE, name="new")),
+        namespace.update(changed),
+        namespace.put_rule("t/subscriptions/s", Rule("r", SqlFilter("1 = 1"))),
+    ):
+        with pytest.raises(AmqpError, match="no disk"):
+            await change
+    assert namespace.get("new") is None
+    assert namespace.broker.entity("new") is None
+    assert queue is not None
+    assert topic is not None
+    assert queue.settings.max_delivery_count == 3
+    assert [rule.name for rule in namespace.rules("t/subscriptions/s")] == ["$Default"]
+    assert len(topic.subscriptions["t/subscriptions/s"].rules) == 1
+
+
+def refuse(_changes: Sequence[Change], done: Done) -> None:
+    done(AmqpError("amqp:internal-error", "no disk"))
