@@ -69,6 +69,8 @@ async def play(platform: Platform, process: str, moment: Moment, steps: Sequence
     killed = PROCESSES[process]
     try:
         await _together(scene.arrive() for scene in scenes)
+        # Who came first has waited for the last, and must not have given up meanwhile.
+        await _together(hold.reached() for scene in scenes for hold in scene.holds)
         everybody = await _checkpointed(platform, scenes) if moment == WRITTEN else None
         await asyncio.gather(*(platform.kill(part) for part in killed))
         if everybody is not None:

@@ -87,7 +87,7 @@ class Scene:
             checkpoint = await self._kept(
                 locked(self.platform.durable_url, WORK_ITEM, self.order_id, self.step.activity)
             )
-            await self._let_go(own)
+            await self.open(own)
             await checkpoint.reached()
 
     async def let_go(self, killed: tuple[str, ...] = ()) -> None:
@@ -151,18 +151,16 @@ class Scene:
         self.holds.append(hold)
         return hold
 
-    async def _let_go(self, hold: Hold) -> None:
-        self.holds.remove(hold)
-        await hold.let_go()
-
     async def go_on_from(self, gate: Hold) -> Hold:
         """The hold at the step, after `gate` has been opened."""
         own = await self.own()
-        await self._let_go(gate)
+        await self.open(gate)
         return own
 
     async def open(self, gate: Hold) -> None:
-        await self._let_go(gate)
+        """Let the order go on from one of its holds."""
+        self.holds.remove(gate)
+        await gate.let_go()
 
     async def assert_ended(self) -> None:
         """The order has ended as it had to, with each effect once."""
@@ -242,7 +240,6 @@ GIVEN_BACK = Ending(
 LET_GO = Ending("cancelled", "address_not_served", {"authorize": 1, "void": 1})
 PARKED = Ending("stuck", "cancel_requested", {"authorize": 1, "capture": 1, "refund": 1, "book": 1})
 
-FULFIL, CANCEL = "fulfil_order", "cancel_order_saga"
 STEPS: tuple[Step, ...] = (
     Step("fulfil_order", "reserve_stock", AtRow("stock"), _at_once, SOLD),
     Step("fulfil_order", "authorise_payment", AtCall("payment", "authorize"), _placed, SOLD),
