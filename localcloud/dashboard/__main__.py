@@ -2,19 +2,16 @@
 
 import asyncio
 import ipaddress
-from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
-from localcloud import environment, inspection, parts
+from localcloud import environment
 from localcloud.dashboard.app import create_app
 from localcloud.dashboard.hub import TaskHub
-from localcloud.inspection import PartStatus
+from localcloud.dashboard.surroundings import ROOT, look
 from localcloud.process import configure_logging, serve_asgi
 from localcloud.state import StateFolder
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 def _loopback(_context: click.Context, _option: click.Parameter, host: str) -> str:
@@ -54,7 +51,7 @@ def main(host: str, port: int, state: Path, durable_url: str | None) -> None:
     """Show what runs in a local cloud and what its orchestrations do. Changes nothing."""
     configure_logging("dashboard")
     folder = StateFolder(state)
-    app = create_app(TaskHub(durable_url or _durable_url(folder)), lambda: _look(folder))
+    app = create_app(TaskHub(durable_url or _durable_url(folder)), lambda: look(folder))
     asyncio.run(serve_asgi(app, host=host, port=port))
 
 
@@ -63,13 +60,6 @@ def _durable_url(folder: StateFolder) -> str:
     if record is None:
         raise click.UsageError(f"no local cloud runs on {folder.path}: start it, or --durable-url")
     return environment.database_url(record.ports, "durable", folder.secrets().durable)
-
-
-def _look(folder: StateFolder) -> tuple[str, Sequence[PartStatus]]:
-    record = folder.running()
-    if record is None:
-        return "stopped", []
-    return record.state, inspection.look(folder, record, ROOT, parts.ALL)
 
 
 if __name__ == "__main__":

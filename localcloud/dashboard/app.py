@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -22,13 +22,10 @@ from localcloud.dashboard.listing import Listing, read_counts, read_failing, rea
 from localcloud.dashboard.markup import Child, el
 from localcloud.dashboard.overview_page import Orchestrations, overview_body, overview_content
 from localcloud.dashboard.page import document, problem
+from localcloud.dashboard.surroundings import Look
 from localcloud.dashboard.wanted import LIST_PATH, Wanted
-from localcloud.inspection import PartStatus
 
 log = logging.getLogger(__name__)
-
-type Look = Callable[[], tuple[str, Sequence[PartStatus]]]
-"""Looks at the cloud: the word for its state, and its parts as they are now. May take a while."""
 
 STATIC: Final = Path(__file__).with_name("static")
 FRAGMENT: Final = "fragment"
@@ -43,11 +40,11 @@ class Dashboard:
 
     async def overview(self, request: Request) -> Response:
         """What runs where; it answers whatever does not run."""
-        phase, parts = await asyncio.to_thread(self._look)
+        around = await asyncio.to_thread(self._look)
         found = await self._orchestrations()
         if FRAGMENT in request.query_params:
-            return HTMLResponse(overview_content(phase, parts, found))
-        return _page("Overview", overview_body(phase, parts, found), room="Overview")
+            return HTMLResponse(overview_content(around, found))
+        return _page("Overview", overview_body(around, found), room="Overview")
 
     async def _orchestrations(self) -> Orchestrations | Unreadable:
         try:

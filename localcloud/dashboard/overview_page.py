@@ -7,14 +7,17 @@ from typing import Final
 from localcloud.dashboard.hub import Unreadable
 from localcloud.dashboard.list_page import tally
 from localcloud.dashboard.listing import Count, Failing
+from localcloud.dashboard.mailboxes import Mailbox
 from localcloud.dashboard.markup import Child, Html, el
 from localcloud.dashboard.page import badge, cell, instance_link, live, problem, said, table
+from localcloud.dashboard.surroundings import Surroundings
 from localcloud.dashboard.values import lasting
 from localcloud.dashboard.wanted import QUARANTINED, Wanted
 from localcloud.inspection import PartStatus
 
 _REFRESH_MS: Final = 5000
 _PARTS: Final = ("Part", "Health", "Port", "Pid", "Uptime", "Memory")
+_MESSAGES: Final = ("Queue or subscription", "Active", "Scheduled", "Dead letters")
 _FAILING: Final = ("What", "Name", "Instance", "Attempts", "State")
 
 
@@ -26,28 +29,23 @@ class Orchestrations:
     failing: Sequence[Failing]
 
 
-def overview_body(
-    phase: str, parts: Sequence[PartStatus], orchestrations: Orchestrations | Unreadable
-) -> list[Child]:
-    """The whole page. `phase` is the cloud's own word for its state."""
-    return [
-        el("h1", "Overview"),
-        overview_content(phase, parts, orchestrations),
-        said(""),
-    ]
+def overview_body(around: Surroundings, orchestrations: Orchestrations | Unreadable) -> list[Child]:
+    """The whole page."""
+    return [el("h1", "Overview"), overview_content(around, orchestrations), said("")]
 
 
-def overview_content(
-    phase: str, parts: Sequence[PartStatus], orchestrations: Orchestrations | Unreadable
-) -> Html:
+def overview_content(around: Surroundings, orchestrations: Orchestrations | Unreadable) -> Html:
     """All of it but the frame."""
-    ill = [part.name for part in parts if part.health != "ok"]
-    say = f"{', '.join(ill)} not healthy." if ill else f"All {len(parts)} parts are healthy."
+    ill = [part.name for part in around.parts if part.health != "ok"]
+    say = f"All {len(around.parts)} parts are healthy."
+    if ill:
+        say = f"{', '.join(ill)} not healthy."
     return live(
         _orchestrations(orchestrations),
-        _parts(phase, parts, say),
+        _messages(around.mailboxes) if around.parts else None,
+        _parts(around, say),
         every_ms=_REFRESH_MS,
-        say=say if parts else phase,
+        say=say if around.parts else around.phase,
     )
 
 
@@ -93,13 +91,40 @@ def _instance(instance_id: str) -> Html:
     return el("code", instance_id) if entity else instance_link(instance_id)
 
 
-def _parts(phase: str, parts: Sequence[PartStatus], say: str) -> Html:
-    heading = el("h2", "Parts")
+def _messages(mailboxes: Sequence[Mailbox] | str) -> Html:
+    heading = el("h2", "Messages")
+    if isinstance(mailboxes, str):
+        advice = "`python -m localcloud logs servicebus` may have the reason."
+        return el("section", heading, problem(mailboxes, advice), id="messages")
+    dead = sum(mailbox.dead_letters for mailbox in mailboxes)
+    summary = f"{dead} dead letters." if dead else "No dead letters."
+    rows = [
+        el(
+            "tr",
+            cell("Queue or subscription", el("b", mailbox.name)),
+            cell("Active", mailbox.active, class_="count"),
+            cell("Scheduled", mailbox.scheduled, class_="count"),
+            cell("Dead letters", _dead_letters(mailbox.dead_letters), class_="count"),
+        )
+        for mailbox in mailboxes
+    ]
+    shown = table("Messages that wait", _MESSAGES, rows, class_="messages") if rows else None
+    return el("section", heading, el("p", summary), shown, id="messages")
+
+
+def _dead_letters(count: int) -> Child:
+    if not count:
+        return 0
+    return el("span", el("span", "!", aria_hidden="true"), f" {count}", class_="badge failed")
+
+
+def _parts(around: Surroundings, say: str) -> Html:
+    heading, parts = el("h2", "Parts"), around.parts
     if not parts:
         advice = "`python -m localcloud up` starts everything."
         return el("section", heading, problem("No local cloud runs here.", advice), id="parts")
     memory = sum(part.memory_mib or 0 for part in parts)
-    summary = f"The cloud is {phase}. {say} Together they take {memory:.0f} MiB."
+    summary = f"The cloud is {around.phase}. {say} Together they take {memory:.0f} MiB."
     rows = [_part(part) for part in parts]
     notes = [el("li", f"{part.name}: {part.note}") for part in parts if part.note]
     return el(

@@ -1,6 +1,6 @@
 """A dashboard in this process, over a task hub in which real orchestrations have run."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,7 @@ from lxml import html
 
 from localcloud.dashboard.app import create_app
 from localcloud.dashboard.hub import TaskHub
-from localcloud.inspection import PartStatus
+from localcloud.dashboard.surroundings import Look, Surroundings
 from localcloud.tests.dashboard.scenarios import ENTITIES, ORCHESTRATORS, activities
 from localcloud.tests.durable.conftest import database as database  # noqa: PLC0414 - a fixture
 from localcloud.tests.durable.conftest import doors as doors  # noqa: PLC0414 - a fixture
@@ -92,12 +92,11 @@ def words(element: html.HtmlElement) -> str:
 
 
 type Get = Callable[..., Awaitable[Page]]
-type Look = Callable[[], tuple[str, Sequence[PartStatus]]]
 
 
-def nobody() -> tuple[str, Sequence[PartStatus]]:
+def nobody() -> Surroundings:
     """No local cloud runs."""
-    return "stopped", []
+    return Surroundings("stopped", [], "No local cloud runs here.")
 
 
 def client_of(dsn: str, look: Look = nobody) -> httpx.AsyncClient:

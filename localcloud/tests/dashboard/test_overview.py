@@ -1,10 +1,12 @@
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
 import pytest
 from psycopg import AsyncConnection
 
+from localcloud.dashboard.mailboxes import Mailbox
+from localcloud.dashboard.surroundings import Surroundings
 from localcloud.inspection import PartStatus
 from localcloud.tests.dashboard.conftest import Get, MakeHub, Page, client_of
 from localcloud.tests.dashboard.scenarios import ORCHESTRATORS, activities
@@ -18,8 +20,11 @@ PARTS = [
 ]
 
 
-def look() -> tuple[str, Sequence[PartStatus]]:
-    return "ready", PARTS
+MAILBOXES = [Mailbox("letters", 3, 1, 0), Mailbox("news/<b>", 0, 0, 2)]
+
+
+def look() -> Surroundings:
+    return Surroundings("ready", PARTS, MAILBOXES)
 
 
 @pytest.fixture
@@ -45,9 +50,26 @@ async def test_every_part_is_shown_as_status_shows_it(cloudy: httpx.AsyncClient)
     assert page.one("//div[@id='live']").get("data-refresh") == "5000"
 
 
+async def test_every_mailbox_is_shown_with_its_dead_letters(cloudy: httpx.AsyncClient) -> None:
+    page = Page(await cloudy.get("/"))
+    assert page.text("//section[@id='messages']/p") == "2 dead letters."
+    assert page.rows("messages") == [["letters", "3", "1", "0"], ["news/<b>", "0", "0", "! 2"]]
+
+
+async def test_a_broker_that_does_not_answer_is_named(dsn: str) -> None:
+    around = Surroundings("ready", PARTS, "The broker does not answer: refused")
+    async with client_of(dsn, lambda: around) as client:
+        page = Page(await client.get("/"))
+    assert page.texts("//section[@id='messages']//p") == [
+        "The broker does not answer: refused",
+        "`python -m localcloud logs servicebus` may have the reason.",
+    ]
+
+
 async def test_without_a_cloud_it_says_how_to_start_one(get: Get) -> None:
     page = await get("/")
     assert page.status == 200
+    assert page.all("//section[@id='messages']") == []
     assert page.texts("//section[@id='parts']//p") == [
         "No local cloud runs here.",
         "`python -m localcloud up` starts everything.",

@@ -84,9 +84,10 @@ def test_without_a_cloud_and_without_a_database_it_says_what_to_do(tmp_path: Pat
 
 @pytest.fixture
 def cloud(tmp_path: Path) -> Iterator[LocalCloud]:
-    """PostgreSQL and the dashboard, supervised."""
+    """PostgreSQL, the broker and the dashboard, supervised."""
     folder = tmp_path / "state"
-    made = LocalCloud(folder, steps=(parts.POSTGRES, parts.DATABASES, parts.DASHBOARD))
+    steps = (parts.POSTGRES, parts.SERVICEBUS, parts.DATABASES, parts.DASHBOARD)
+    made = LocalCloud(folder, steps=steps)
     made.start()
     yield made
     made.stop()
@@ -99,24 +100,50 @@ def test_a_supervised_dashboard_tells_of_its_cloud_and_outlives_the_database(
     assert cloud.record().urls["dashboard"] == cloud.url("dashboard")
     with httpx.Client(base_url=cloud.url("dashboard"), timeout=PATIENCE_S, trust_env=False) as http:
         page = Page(http.get("/"))
-        assert [row[:3] for row in page.rows("parts")] == [
-            ["postgres", "✓ ok", str(cloud.ports["postgres"])],
+        of_broker = f"{cloud.ports['servicebus']}, {cloud.ports['servicebus-admin']}"
+        assert sorted(row[:3] for row in page.rows("parts")) == [
             ["dashboard", "✓ ok", str(cloud.ports["dashboard"])],
+            ["postgres", "✓ ok", str(cloud.ports["postgres"])],
+            ["servicebus", "✓ ok", of_broker],
         ]
+        assert page.rows("messages") == [[name, "0", "0", "0"] for name in mailboxes()]
         assert page.text("//section[@id='numbers']//p[1]") == "There is no task hub yet."
 
         cloud.kill("postgres")
         eventually(lambda: http.get("/orchestrations").status_code == 503)
         page = Page(http.get("/"))
         assert page.status == 200
-        assert page.rows("parts")[0][:2] == ["postgres", "✕ killed: down"]
+        assert health_of_postgres(page) == "✕ killed: down"
         why = page.text("//section[@id='numbers']//p[1]")
         assert why.startswith("PostgreSQL does not answer: ")
 
+        cloud.kill("servicebus")
+        page = Page(http.get("/"))
+        why = page.text("//section[@id='messages']//p[1]")
+        assert why.startswith("The broker does not answer: [Errno ")
+
         cloud.start_part("postgres")
         page = Page(http.get("/"))
-        assert page.rows("parts")[0][:2] == ["postgres", "✓ ok"]
+        assert health_of_postgres(page) == "✓ ok"
         assert page.text("//section[@id='numbers']//p[1]") == "There is no task hub yet."
+
+
+def mailboxes() -> list[str]:
+    """Every queue and subscription of the topology that the broker serves."""
+    text = (ROOT / "infra" / "servicebus.topology.json").read_text()
+    (namespace,) = json.loads(text)["UserConfig"]["Namespaces"]
+    queues = sorted(queue["Name"] for queue in namespace["Queues"])
+    subscriptions = [
+        f"{topic['Name']}/{subscription['Name']}"
+        for topic in namespace["Topics"]
+        for subscription in topic["Subscriptions"]
+    ]
+    return queues + sorted(subscriptions)
+
+
+def health_of_postgres(page: Page) -> str:
+    (health,) = [row[1] for row in page.rows("parts") if row[0] == "postgres"]
+    return health
 
 
 def eventually(condition: Callable[[], bool]) -> None:
