@@ -97,7 +97,7 @@ def _messages(mailboxes: Sequence[Mailbox] | str) -> Html:
         advice = "`python -m localcloud logs servicebus` may have the reason."
         return el("section", heading, problem(mailboxes, advice), id="messages")
     dead = sum(mailbox.dead_letters for mailbox in mailboxes)
-    summary = f"{dead} dead letters." if dead else "No dead letters."
+    summary = f"{dead or 'No'} dead letter{'' if dead == 1 else 's'}."
     rows = [
         el(
             "tr",
