@@ -1,5 +1,6 @@
 """Turns what an HTTP function returned into an HTTP response."""
 
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from email.utils import format_datetime
@@ -11,6 +12,10 @@ from localcloud.functions.sniffing import sniff
 
 Headers = list[tuple[bytes, bytes]]
 
+_FIRST_STATUS, _LAST_STATUS = 200, 599
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_NAMES: dict[str, bytes] = {}
+_REMEMBERED_NAMES = 1000
 _SET_BY_SERVER = frozenset({b"content-length", b"transfer-encoding", b"connection"})
 _SAME_SITE = {SameSite.Lax: "lax", SameSite.Strict: "strict", SameSite.ExplicitNone: "none"}
 
@@ -29,16 +34,29 @@ def response_of(value: TypedData | None) -> tuple[int, Headers, bytes]:
 
 
 def _http(answer: RpcHttp) -> tuple[int, Headers, bytes]:
+    status = int(answer.status_code)
+    if not _FIRST_STATUS <= status <= _LAST_STATUS:
+        raise ValueError(f"{status} is no status of an answer")
     headers = [_encoded(name, text) for name, text in answer.headers.items()]
     if any(name in _SET_BY_SERVER for name, _ in headers):
         headers = [header for header in headers if header[0] not in _SET_BY_SERVER]
     if answer.cookies:
         headers += _cookies(answer.cookies)
-    return int(answer.status_code), headers, _bytes(answer.body)
+    return status, headers, _bytes(answer.body)
 
 
 def _encoded(name: str, text: str) -> tuple[bytes, bytes]:
-    return name.lower().encode("ascii"), text.encode("latin-1")
+    return _NAMES.get(name) or _learn(name), text.encode("latin-1")
+
+
+def _learn(name: str) -> bytes:
+    """A name as it is sent; ValueError when it is none. An app uses few, again and again."""
+    if not _TOKEN.fullmatch(name):
+        raise ValueError(f"{name!r} is no name of a header")
+    encoded = name.lower().encode("ascii")
+    if len(_NAMES) < _REMEMBERED_NAMES:
+        _NAMES[name] = encoded
+    return encoded
 
 
 def _bytes(data: TypedData) -> bytes:

@@ -178,6 +178,35 @@ def test_the_landing_page_and_health_answer(web: RunningHost) -> None:
     assert web.http.get("/health").status_code == 200
 
 
+@pytest.mark.conforms(
+    "HTTP responses",
+    "what HTTP cannot carry is a 500, and harms nobody",
+    source="rfc:9110#section-5.5",
+)
+@pytest.mark.parametrize("how", ["split", "name", "sign", "status"])
+def test_an_answer_that_http_cannot_carry_is_a_500(web: RunningHost, how: str) -> None:
+    answer = web.http.get(f"/api/odd/{how}")
+
+    assert answer.status_code == 500
+    assert "set-cookie" not in answer.headers
+    assert web.http.get("/api/odd/fine").text == "odd"
+
+
+@pytest.mark.conforms(
+    "HTTP responses",
+    "a body of text is UTF-8, one of bytes goes as it is, none is empty; text/plain by default",
+    source="worker:",
+)
+@pytest.mark.parametrize(
+    ("kind", "body"), [("text", "grüße".encode()), ("bytes", b"\x00\xff"), ("none", b"")]
+)
+def test_all_kinds_of_bodies_go_out(web: RunningHost, kind: str, body: bytes) -> None:
+    answer = web.http.get(f"/api/kinds/{kind}")
+
+    assert (answer.status_code, answer.content) == (200, body)
+    assert answer.headers["content-type"] == "text/plain; charset=utf-8"
+
+
 def test_broken_http_is_refused_without_harm(web: RunningHost) -> None:
     connection = http.client.HTTPConnection("127.0.0.1", web.port)
     connection.putrequest("GET", "/api/text", skip_host=True)

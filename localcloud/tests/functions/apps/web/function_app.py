@@ -180,6 +180,29 @@ async def log(req: func.HttpRequest) -> func.HttpResponse:
     return func.HttpResponse("")
 
 
+@app.route(route="odd/{how}")
+def odd(req: func.HttpRequest) -> func.HttpResponse:
+    """Answer what HTTP cannot carry."""
+    headers, status = {"X-Fine": "1"}, 200
+    match req.route_params["how"]:
+        case "split":
+            headers["X-Odd"] = "a\r\nSet-Cookie: stolen=1"
+        case "name":
+            headers["X Odd"] = "a"
+        case "sign":
+            headers["X-Odd"] = "€"
+        case "status":
+            status = 99
+    return func.HttpResponse("odd", status_code=status, headers=headers)
+
+
+@app.route(route="kinds/{kind}")
+def kinds(req: func.HttpRequest) -> func.HttpResponse:
+    """Answer a body of the kind that is asked for."""
+    bodies = {"text": "grüße", "bytes": b"\x00\xff", "none": None}
+    return func.HttpResponse(bodies[req.route_params["kind"]])
+
+
 @app.route(route="straße/{name}")
 def street(req: func.HttpRequest) -> func.HttpResponse:
     """Have a route that is not ASCII."""
