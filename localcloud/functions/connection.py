@@ -14,6 +14,8 @@ from localcloud.functions.lifelines import UNTIED, Lifelines
 
 # A head that has not ended by then never will. More than what may be read at once.
 _ENDLESS = 1 << 19
+# Who connected before the listener closed has sent its request by then.
+_ON_ITS_WAY_S = 0.1
 
 
 class _TooLarge(Exception):
@@ -34,6 +36,7 @@ class Protocol(HttpToolsProtocol):
         # At most so many bytes belong to the head that is being read.
         self._head = 0
         self._refusal = HTTPStatus.BAD_REQUEST
+        self._last = False
         self._slot = UNTIED
         self._marks = bytearray(1) if self.lifelines is None else self.lifelines.marks
 
@@ -72,12 +75,29 @@ class Protocol(HttpToolsProtocol):
         self._head = 0
         HttpToolsProtocol.on_headers_complete(self)
         self._marks[self._slot] = 1
+        if self._last:
+            self.cycle.keep_alive = False
 
     def on_response_complete(self) -> None:
         self._marks[self._slot] = 0
         HttpToolsProtocol.on_response_complete(self)
         if not self.cycle.response_complete:  # the next one came before this was answered
             self._marks[self._slot] = 1
+
+    def shutdown(self) -> None:
+        """Answer what is under way, and what its caller sends just now, and then hang up."""
+        self._last = True
+        if self._is_idle():
+            self.loop.call_later(_ON_ITS_WAY_S, self._hang_up)
+        else:
+            self.cycle.keep_alive = False
+
+    def _hang_up(self) -> None:
+        if self._is_idle():
+            self.transport.close()
+
+    def _is_idle(self) -> bool:
+        return self.cycle is None or self.cycle.response_complete
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - Kestrel tells no reason either
         """Answer with the refusal instead, and hang up."""
