@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+import uuid
 from typing import Any
 
 import psycopg
@@ -13,11 +14,21 @@ from bench.target import Target
 from localcloud.cloud import LocalCloud
 
 SETTLE_S = 240.0
+LOOK_S = 0.02
+IN_FLIGHT = 16
+BURST_S = 3.0
 
 SETTLED = """
     SELECT count(*) FILTER (WHERE status IN ('placed', 'cancelling')) AS open, count(*) AS placed
     FROM orders.orders
     WHERE placed_at >= %s
+"""
+
+ENDED = """
+    SELECT id
+    FROM orders.orders
+    WHERE id = ANY(%s)
+      AND status NOT IN ('placed', 'cancelling')
 """
 
 TIMES = """
@@ -32,19 +43,26 @@ type Db = psycopg.AsyncConnection[Any]
 
 
 async def confirmed(target: Target, cloud: LocalCloud, seconds: float) -> dict[str, Any]:
-    """The rate with 8 clients placing without pause, and latencies at half of that rate."""
+    """What the whole saga sustains, how it works off a burst, and latencies at half the rate.
+
+    Sustained means that 16 buyers each place an order, wait until it is confirmed, and place the
+    next. In a burst 8 clients place without waiting, far faster than orders are confirmed.
+    """
     url = cloud.database_url("platform")
     async with await psycopg.AsyncConnection.connect(url, autocommit=True) as db:
-        began = await _now(db)
-        await closed_loop(target.place_order, clients=1, seconds=1.0)
-        await _settle(db, began)
+        buyers = _Buyers(target, db)
+        await buyers.buy(seconds=2.0)
         began = await _now(db)
         meter = Meter(cpu.processes(cloud))
-        await closed_loop(target.place_order, clients=8, seconds=seconds)
+        await buyers.buy(seconds=seconds)
+        sustained = await _times(db, began)
+        used = meter.ms_per(len(sustained))
+        rate = _rate(sustained)
+
+        began = await _now(db)
+        await closed_loop(target.place_order, clients=8, seconds=BURST_S)
         await _settle(db, began)
-        saturated = await _times(db, began)
-        used = meter.ms_per(len(saturated))
-        rate = len(saturated) / (saturated[-1][1] - saturated[0][0])
+        burst = await _times(db, began)
 
         began = await _now(db)
         await _paced(target, rate / 2, seconds)
@@ -52,11 +70,46 @@ async def confirmed(target: Target, cloud: LocalCloud, seconds: float) -> dict[s
         relaxed = await _times(db, began)
     return {
         "per_second": round(rate, 1),
-        "count": len(saturated),
+        "in_flight": IN_FLIGHT,
+        "count": len(sustained),
         "cpu_ms": used,
-        "at_saturation": _latencies(saturated),
+        "at_saturation": _latencies(sustained),
+        "burst": {"placed": len(burst), "per_second": round(_rate(burst), 1)} | _latencies(burst),
         "at_half": {"per_second": round(rate / 2, 1)} | _latencies(relaxed),
     }
+
+
+class _Buyers:
+    """Clients that wait for their order's end. One look into the database serves all of them."""
+
+    def __init__(self, target: Target, db: Db) -> None:
+        self._target, self._db = target, db
+        self._waiting: dict[uuid.UUID, asyncio.Event] = {}
+
+    async def buy(self, *, seconds: float) -> None:
+        """Order again and again for so long; returns when the last order has ended."""
+        end = time.perf_counter() + seconds
+        watch = asyncio.create_task(self._watch())
+        await asyncio.gather(*(self._one(end) for _ in range(IN_FLIGHT)))
+        watch.cancel()
+
+    async def _one(self, end: float) -> None:
+        while time.perf_counter() < end:
+            placed = await self._target.placed()
+            ended = self._waiting[uuid.UUID(placed)] = asyncio.Event()
+            async with asyncio.timeout(SETTLE_S):
+                await ended.wait()
+
+    async def _watch(self) -> None:
+        while True:
+            rows = await (await self._db.execute(ENDED, (list(self._waiting),))).fetchall()
+            for (order_id,) in rows:
+                self._waiting.pop(order_id).set()
+            await asyncio.sleep(LOOK_S)
+
+
+def _rate(times: list[tuple[float, float]]) -> float:
+    return (len(times) - 1) / (times[-1][1] - times[0][1])
 
 
 async def _paced(target: Target, per_second: float, seconds: float) -> None:

@@ -30,7 +30,16 @@ def show(report: dict[str, Any]) -> None:
     out.print(table)
     confirmed = results["confirmed"]
     for title, rate, row in (
-        ("orders confirmed", confirmed["per_second"], confirmed["at_saturation"]),
+        (
+            f"orders confirmed, {confirmed['in_flight']} in flight",
+            confirmed["per_second"],
+            confirmed["at_saturation"],
+        ),
+        (
+            f"… of a burst of {confirmed['burst']['placed']}",
+            confirmed["burst"]["per_second"],
+            confirmed["burst"],
+        ),
         ("… at half that rate", confirmed["at_half"]["per_second"], confirmed["at_half"]),
     ):
         out.print(

@@ -51,6 +51,10 @@ class Target:
 
     async def place_order(self, _: int) -> bool:
         """Place an order of one to three products; keeps its id."""
+        return bool(await self.placed())
+
+    async def placed(self) -> str:
+        """The id of an order of one to three products, now placed; empty if it was refused."""
         lines = [
             {"product_id": product_id, "quantity": 1}
             for product_id in self._random.sample(self.product_ids, self._random.randint(1, 3))
@@ -65,10 +69,10 @@ class Target:
             f"{self._api}/orders", json=body, headers={"Idempotency-Key": str(uuid.uuid4())}
         ) as answer:
             placed: dict[str, Any] = await answer.json(content_type=None)
-            if answer.status == 201:
-                self.order_ids.append(placed["id"])
-                return True
-            return False
+            if answer.status != 201:
+                return ""
+            self.order_ids.append(placed["id"])
+            return str(placed["id"])
 
     async def _get(self, path: str) -> bool:
         async with self._session.get(f"{self._api}{path}") as answer:
