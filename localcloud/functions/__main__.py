@@ -71,6 +71,12 @@ _PATIENCE_S, _PAUSE_S = 2.0, 0.02
     hidden=True,
     help="Two listening sockets that were inherited, instead of ports to bind.",
 )
+@click.option(
+    "--emulator-at-hand",
+    is_flag=True,
+    hidden=True,
+    help="Whoever passes the sockets can start a storage emulator, if the app needs one.",
+)
 def main(
     *,
     script_root: Path,
@@ -83,6 +89,7 @@ def main(
     log_format: Literal["text", "json", "terminal"],
     only: tuple[str, ...],
     listeners: str | None,
+    emulator_at_hand: bool,
 ) -> None:
     """Run a function app with Microsoft's own worker library, without Azure."""
     state.mkdir(parents=True, exist_ok=True)
@@ -105,6 +112,7 @@ def main(
             log_format=log_format,
             only=only,
             store_at_hand=listeners is not None,
+            emulator_at_hand=emulator_at_hand,
             lifelines=lifelines,
         )
         return serving.serve(order, life, announce=announce)

@@ -42,7 +42,9 @@ class Order:
     log_format: Literal["text", "json", "terminal"]
     only: tuple[str, ...]
     store_at_hand: bool
-    """Whether whoever started the host can start stores for it, if it asks."""
+    """Whether whoever started the host can start a database for it, if it asks."""
+    emulator_at_hand: bool
+    """Whether it can start a storage emulator."""
     lifelines: Lifelines
 
 
@@ -89,7 +91,7 @@ def _host(order: Order, *, leads: bool) -> Host:
         grace_s=order.grace_s,
         lifelines=order.lifelines,
         only=order.only,
-        emulator_at_hand=order.store_at_hand,
+        emulator_at_hand=order.emulator_at_hand,
         leads=leads,
     )
     return Host(setup, options, os.environ, levels)

@@ -15,8 +15,9 @@ import psycopg
 
 from localcloud.cloud import DEFAULT_STATE, ROOT
 from localcloud.functions import logs
+from localcloud.functions.accounts import HOST_ACCOUNT
 from localcloud.functions.durable import DSN_SETTING
-from localcloud.functions.errors import NEEDS_STORE, StartRefused
+from localcloud.functions.errors import NEEDS_ACCOUNT, NEEDS_STORE, StartRefused
 from localcloud.functions.files import replace_file
 from localcloud.functions.logs import host_log
 from localcloud.functions.settings import load_host_options, load_local_settings
@@ -25,6 +26,7 @@ from localcloud.functions.watching import Snapshot, snapshot
 from localcloud.postgres import PostgresError
 from localcloud.process import PREFIX, bind
 from localcloud.state import StateError, StateFolder
+from localcloud.storage import azurite
 from localcloud.supervisor import StartError
 
 _POLL_S = 0.1
@@ -84,7 +86,9 @@ class Session:
         self._stop = threading.Event()
         self._cloud_state = Path(os.environ.get("LOCALCLOUD_STATE") or DEFAULT_STATE)
         self._cloud = StateFolder(self._cloud_state).running()
-        self._storage = Storage(state / "storage", script_root, self._cloud)
+        self._storage = Storage(state, script_root, self._cloud)
+        self._needs = set[int]()
+        """The exit codes of a host that lacked something, which is given to those that follow."""
 
     def run(self) -> int:
         """Run until a signal; the exit code. ClickException when it cannot even begin."""
@@ -113,11 +117,13 @@ class Session:
         signal.signal(signal.SIGTERM, note)
 
     def _serve(self, listeners: tuple[socket.socket, socket.socket]) -> int:
-        pause_s, needs_store = _FIRST_PAUSE_S, self._storage.is_at_hand()
+        pause_s = _FIRST_PAUSE_S
+        self._needs |= {NEEDS_STORE} if self._storage.has_database() else set()
+        self._needs |= {NEEDS_ACCOUNT} if self._storage.has_emulator() else set()
         while True:
             seen = snapshot(self._script_root)
             try:
-                worker = self._spawn(listeners, needs_store=needs_store)
+                worker = self._spawn(listeners)
             except StartRefused as refusal:
                 host_log.error("%s", refusal)
                 ended: int | None = 1
@@ -130,8 +136,8 @@ class Session:
                 return 0
             if ended is None:
                 host_log.info("The app has changed: starting it anew")
-            elif ended == NEEDS_STORE and not needs_store:
-                needs_store = True
+            elif ended in {NEEDS_STORE, NEEDS_ACCOUNT} - self._needs:
+                self._needs.add(ended)
             elif served:
                 host_log.error("The app's process ended (exit code %d): starting it again", ended)
                 self._stop.wait(pause_s)
@@ -139,21 +145,17 @@ class Session:
             elif not self._reload or not self._wait_for_change(seen):
                 return 0 if self._stop.is_set() else 1
 
-    def _spawn(
-        self, listeners: tuple[socket.socket, socket.socket], *, needs_store: bool
-    ) -> _Worker:
-        """Start the app's process. StartRefused when its settings or its database forbid it."""
+    def _spawn(self, listeners: tuple[socket.socket, socket.socket]) -> _Worker:
+        """Start the app's process. StartRefused when its settings or its stores forbid it."""
         environ = dict(os.environ)
         load_local_settings(self._script_root, environ)
         if self._cloud is not None:
             for name, value in self._cloud.environment.items():
                 environ[name] = environ.get(name) or value
-        if needs_store and not environ.get(DSN_SETTING):
-            hub = load_host_options(self._script_root, environ).durable.hub_name
-            try:
-                environ[DSN_SETTING] = self._storage.dsn(hub, self._cloud_state)
-            except _STORAGE_ERRORS as error:
-                raise StartRefused(f"no database for Durable Functions: {error}") from error
+        try:
+            self._give_stores(environ)
+        except _STORAGE_ERRORS as error:
+            raise StartRefused(f"what the app needs cannot be started: {error}") from error
         descriptors = [listener.fileno() for listener in listeners]
         search = os.pathsep.join(filter(None, [str(ROOT), environ.get("PYTHONPATH")]))
         # A session of its own: Ctrl-C reaches this process, which lets the app drain.
@@ -168,11 +170,23 @@ class Session:
         )
         return _Worker(process)
 
+    def _give_stores(self, environ: dict[str, str]) -> None:
+        if NEEDS_STORE in self._needs and not environ.get(DSN_SETTING):
+            hub = load_host_options(self._script_root, environ).durable.hub_name
+            environ[DSN_SETTING] = self._storage.dsn(hub, self._cloud_state)
+        if NEEDS_ACCOUNT in self._needs:
+            account = self._storage.account()
+            environ[HOST_ACCOUNT] = environ.get(HOST_ACCOUNT) or account
+            for name, value in environ.items():
+                if value.strip().rstrip(";") == azurite.DEVELOPMENT:
+                    environ[name] = account
+
     def _options(self, descriptors: list[int]) -> list[str]:
         options = ["--script-root", str(self._script_root), "--state", str(self._state)]
         options += ["--listeners", ",".join(map(str, descriptors)), "--log-format", "terminal"]
         options += ["--require-keys" if self._require_keys else "--no-require-keys"]
         options += ["--grace-s", str(_GRACE_S)]
+        options += [] if NEEDS_ACCOUNT in self._needs else ["--emulator-at-hand"]
         return options + [word for name in self._only for word in ("--function", name)]
 
     def _watch(self, worker: _Worker, seen: Snapshot) -> int | None:

@@ -1,5 +1,6 @@
-"""The PostgreSQL database of an app's task hub: on the running local cloud's server, or its own."""
+"""What an app keeps things in: the running local cloud's PostgreSQL and Azurite, or its own."""
 
+import contextlib
 import hashlib
 import re
 from pathlib import Path
@@ -8,23 +9,44 @@ from localcloud import postgres
 from localcloud.cloud import LocalCloud
 from localcloud.environment import database_url
 from localcloud.functions.logs import host_log
-from localcloud.parts import POSTGRES
+from localcloud.parts import AZURITE, POSTGRES, Step
+from localcloud.ports import DEFAULTS
 from localcloud.state import CloudRecord, Secrets, StateFolder
+from localcloud.storage import azurite
 
 _NAME_LENGTH = 40
 
 
 class Storage:
-    """Finds or starts a server, and makes the database of a task hub there."""
+    """Finds or starts servers, and makes the database of a task hub there."""
 
     def __init__(self, folder: Path, script_root: Path, cloud: CloudRecord | None) -> None:
-        """`folder` is for a server of its own; `cloud` is the local cloud that runs, if any."""
-        self._folder, self._script_root, self._cloud = folder, script_root, cloud
-        self._own: LocalCloud | None = None
+        """`folder` is for servers of its own; `cloud` is the local cloud that runs, if any."""
+        self._database, self._emulator = folder / "storage", folder / "emulator"
+        self._script_root, self._cloud = script_root, cloud
+        self._own: dict[Path, LocalCloud] = {}
 
-    def is_at_hand(self) -> bool:
-        """Whether a server runs already or was needed before, so that it costs little."""
-        return self._cloud is not None or self._folder.exists()
+    def has_database(self) -> bool:
+        """Whether PostgreSQL runs already or was needed before, so that it costs little."""
+        return self._cloud is not None or self._database.exists()
+
+    def has_emulator(self) -> bool:
+        """Whether Azurite runs already or was needed before."""
+        return self._cloud is not None or self._emulator.exists()
+
+    def account(self) -> str:
+        """The connection string of the emulator's account; starts Azurite when none runs.
+
+        One on Azurite's own ports counts too. Raises what starting it raises: StateError,
+        StartError.
+        """
+        if self._cloud is not None:
+            return azurite.connection_string(self._cloud.ports)
+        if self._emulator not in self._own:
+            with contextlib.suppress(OSError):
+                azurite.probe(DEFAULTS)
+                return azurite.connection_string(DEFAULTS)
+        return azurite.connection_string(self._running(self._emulator, AZURITE, "Azurite").ports)
 
     def dsn(self, hub: str, cloud_state: Path) -> str:
         """The connection string of the database for `hub`; starts a server when there is none.
@@ -35,7 +57,7 @@ class Storage:
         if self._cloud is not None:
             ports, secrets = self._cloud.ports, StateFolder(cloud_state).secrets()
         else:
-            own = self._own or self._start()
+            own = self._running(self._database, POSTGRES, "PostgreSQL for Durable Functions")
             ports, secrets = own.ports, own.state.secrets()
         name = _database_name(hub, self._script_root)
         self._make(name, ports["postgres"], secrets)
@@ -45,18 +67,18 @@ class Storage:
     def _make(name: str, port: int, secrets: Secrets) -> None:
         postgres.create_databases(port, secrets.postgres, {name: secrets.durable})
 
-    def _start(self) -> LocalCloud:
-        host_log.info("Starting PostgreSQL for Durable Functions in %s", self._folder)
-        own = LocalCloud(self._folder, steps=(POSTGRES,))
-        own.start()
-        self._own = own
-        return own
+    def _running(self, folder: Path, step: Step, what: str) -> LocalCloud:
+        if folder not in self._own:
+            host_log.info("Starting %s in %s", what, folder)
+            own = LocalCloud(folder, steps=(step,))
+            own.start()
+            self._own[folder] = own
+        return self._own[folder]
 
     def stop(self) -> None:
-        """Stop the server that was started here, if any; the data stays."""
-        if self._own is not None:
-            self._own.stop()
-            self._own = None
+        """Stop the servers that were started here, if any; the data stays."""
+        while self._own:
+            self._own.popitem()[1].stop()
 
 
 def _database_name(hub: str, script_root: Path) -> str:

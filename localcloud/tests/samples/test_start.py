@@ -133,6 +133,58 @@ def test_a_database_of_its_own_keeps_what_an_orchestration_did(folder: Path) -> 
         assert started.http.get(path).json()["output"][0] == "Hello Tokyo!"
 
 
+STORING = """
+import logging
+import azure.functions as func
+app = func.FunctionApp()
+
+@app.route("orders/{id}")
+@app.queue_output(arg_name="parcel", queue_name="parcels", connection="%s")
+def order(req: func.HttpRequest, parcel: func.Out[str]) -> func.HttpResponse:
+    parcel.set(req.route_params["id"])
+    return func.HttpResponse("ordered")
+
+@app.queue_trigger(arg_name="message", queue_name="parcels", connection="%s")
+def pack(message: func.QueueMessage) -> None:
+    logging.warning("packed %%s", message.get_body().decode())
+"""
+
+
+@pytest.mark.parametrize(
+    ("connection", "values"),
+    [
+        ("AzureWebJobsStorage", {}),
+        ("Stock", {"Stock": "UseDevelopmentStorage=true"}),
+    ],
+)
+def test_an_emulator_is_there_for_an_app_that_stores(
+    folder: Path, connection: str, values: dict[str, str]
+) -> None:
+    app = folder / f"storing-{connection}"
+    app.mkdir()
+    (app / "host.json").write_text('{"version": "2.0"}')
+    (app / "function_app.py").write_text(STORING % (connection, connection))
+    local = {"IsEncrypted": False, "Values": values}
+    (app / "local.settings.json").write_text(json.dumps(local))
+
+    with start(app, app, "--no-reload") as started:
+        assert started.http.get(f"/api/orders/{connection}").text == "ordered"
+        eventually(lambda: f"packed {connection}" in started.log)
+        assert started.stop() == 0
+
+
+def test_a_setting_that_leads_nowhere_is_named(folder: Path) -> None:
+    app = folder / "nowhere"
+    app.mkdir()
+    (app / "host.json").write_text('{"version": "2.0"}')
+    (app / "function_app.py").write_text(STORING % ("Nowhere", "Nowhere"))
+
+    done = run("--script-root", str(app), "--state", str(app / "state"), "--no-reload")
+
+    assert done.returncode == 1
+    assert "neither the setting 'Nowhere' nor 'Nowhere__queueServiceUri' is set" in done.stderr
+
+
 def test_a_mistake_ends_the_command_when_it_does_not_reload(tmp_path: Path) -> None:
     (tmp_path / "function_app.py").write_text("")
 
