@@ -57,8 +57,11 @@ class Bindings:
         inputs: Inputs,
         event_grid_keys: Sequence[str],
         emulator_at_hand: bool,
+        leads: bool,
     ) -> None:
         """Gives the executor what reads inputs and sends outputs. StartRefused says what lacks.
+
+        Of several processes of an app, the one that `leads` looks for blobs.
 
         AccountMissing when the app wants the storage emulator and `emulator_at_hand` says that
         whoever started the host knows where one is, or can start it.
@@ -88,6 +91,7 @@ class Bindings:
             environ=environ,
             executor=executor,
             inputs=inputs,
+            scans=leads,
         )
         self.event_grid = EventGridWebhook(
             _triggered(functions, EVENT_GRID),

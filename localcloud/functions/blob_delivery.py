@@ -51,7 +51,7 @@ class BlobDelivery:
             return Outcome(ok=True)
         return await self._executor.execute(
             self.function,
-            self._inputs.of(self.function, TypedData(bytes=content)),
+            self._inputs.of(self.function, self._value(content)),
             trace=trace_context(None),
             metadata=self._metadata(container, name, stream.properties),
             reason=f"New blob detected: {container}/{name}",
@@ -65,6 +65,12 @@ class BlobDelivery:
             host_log.error("'Functions.%s' cannot run: %s", self.function.name, error)
             return Outcome(ok=False, error=str(error))
         return await self.one(container, name, None)
+
+    def _value(self, content: bytes) -> TypedData:
+        """Bytes, of which the worker makes a stream, unless the app asks for text."""
+        if str(self.function.fields.get("dataType") or "").upper() == "STRING":
+            return TypedData(string=content.decode(errors="replace"))
+        return TypedData(bytes=content)
 
     def _metadata(
         self, container: str, name: str, properties: "BlobProperties"

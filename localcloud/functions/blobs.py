@@ -128,9 +128,13 @@ class BlobTriggers:
         environ: Mapping[str, str],
         executor: Executor,
         inputs: Inputs,
+        scans: bool,
     ) -> None:
-        """StartRefused naming a function whose path or connection is not to be had."""
-        self._is_base64 = options.queues.is_base64
+        """Looks for blobs only if it `scans`: of several processes one does, and all run functions.
+
+        StartRefused naming a function whose path or connection is not to be had.
+        """
+        self._is_base64, self._looks = options.queues.is_base64, scans
         self._stopping = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._scans: list[Scan] = []
@@ -193,7 +197,7 @@ class BlobTriggers:
                 asyncio.create_task(self._poller.listen(), name="blob queue"),
                 *(
                     asyncio.create_task(scan.run(self._stopping, self._poller), name="blob scan")
-                    for scan in self._scans
+                    for scan in (self._scans if self._looks else ())
                 ),
             ]
 

@@ -102,6 +102,7 @@ class Host:
             inputs=inputs,
             event_grid_keys=event_grid_keys,
             emulator_at_hand=setup.emulator_at_hand,
+            leads=setup.leads,
         )
         management = await self._start_durable(
             functions, inputs, origin=origin, rpc_origin=rpc_origin, key=keys.durable

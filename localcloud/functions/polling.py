@@ -5,6 +5,7 @@ import contextlib
 import math
 import random
 from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -19,10 +20,6 @@ if TYPE_CHECKING:
     from azure.storage.queue import QueueMessage
     from azure.storage.queue.aio import QueueClient
 
-# How long a message stays hidden without a renewal: so long it takes until another host gets what
-# a killed one had. Azure hides messages for ten minutes.
-CLAIM_S = 10
-_RENEWAL_S = 3.0
 _SHORTEST_POLL_S = 0.1
 _JITTER = 0.2
 
@@ -48,6 +45,21 @@ class Backoff:
         self._next_s = _SHORTEST_POLL_S
 
 
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """How long a message stays hidden without a renewal, and when it gets one, in seconds.
+
+    So long it takes until another host gets what a killed one had. Azure hides messages for ten
+    minutes.
+    """
+
+    hidden_s: float = 10.0
+    renewed_after_s: float = 3.0
+
+
+LOCAL_CLAIM = Claim()
+
+
 class _InHand:
     """A message that is being processed; its receipt changes with each renewal."""
 
@@ -62,9 +74,15 @@ class Poller:
     """The messages of one queue, handed to one function."""
 
     def __init__(
-        self, queue: "QueueClient", poison: "QueueClient", handle: Handle, options: QueueOptions
+        self,
+        queue: "QueueClient",
+        poison: "QueueClient",
+        handle: Handle,
+        options: QueueOptions,
+        *,
+        claim: Claim = LOCAL_CLAIM,
     ) -> None:
-        self._queue, self._options, self._handle = queue, options, handle
+        self._queue, self._options, self._handle, self._claim = queue, options, handle, claim
         # What fails in a poison queue has nowhere to go: it comes back whenever its claim ends.
         self._poison = None if queue.queue_name.endswith("-poison") else poison
         self._in_hand: dict[str, _InHand] = {}
@@ -128,7 +146,8 @@ class Poller:
 
     async def _receive(self) -> list["QueueMessage"]:
         pages = self._queue.receive_messages(
-            messages_per_page=self._options.batch_size, visibility_timeout=CLAIM_S
+            messages_per_page=self._options.batch_size,
+            visibility_timeout=math.ceil(self._claim.hidden_s),
         ).by_page()
         # One page is one request; a second would only find out that there is nothing more.
         page = await anext(pages, None)
@@ -174,9 +193,9 @@ class Poller:
 
     async def _keep(self, held: _InHand) -> None:
         """Keep the message hidden until its processing is over, or another host has it."""
-        while not await within(_RENEWAL_S, held.over):
+        while not await within(self._claim.renewed_after_s, held.over):
             try:
-                await self._hide(held, CLAIM_S)
+                await self._hide(held, self._claim.hidden_s)
             except HttpResponseError as error:
                 if _is_lost(error):
                     return

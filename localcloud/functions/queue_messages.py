@@ -35,7 +35,7 @@ def content_of(body: str | bytes, *, is_base64: bool) -> str:
 
 def value_of(body: bytes, data_type: str) -> TypedData:
     """Text when it is UTF-8 and `data_type` does not ask for BINARY, else bytes."""
-    if data_type.upper() != "BINARY":
+    if data_type.upper() not in {"BINARY", "STREAM"}:
         try:
             return TypedData(string=body.decode())
         except UnicodeDecodeError:

@@ -15,7 +15,7 @@ from localcloud.functions.expressions import Facts, Template
 from localcloud.functions.outputs import messages_of
 from localcloud.functions.polling import put
 from localcloud.functions.protos import ParameterBinding, TypedData
-from localcloud.functions.queue_messages import content_of
+from localcloud.functions.queue_messages import content_of, value_of
 
 if TYPE_CHECKING:
     from azure.storage.blob.aio import BlobClient
@@ -105,7 +105,8 @@ class BlobInputs:
             stream = await blob.download_blob(max_concurrency=_WIDTH)
         except ResourceNotFoundError:
             return ParameterBinding(item.name, TypedData())
-        return ParameterBinding(item.name, TypedData(bytes=await stream.readall()))
+        data_type = str(item.fields.get("dataType") or "")
+        return ParameterBinding(item.name, value_of(await stream.readall(), data_type))
 
 
 def _template(item: Binding, function: Function, field: str) -> Template:
