@@ -9,12 +9,13 @@ from localcloud.dashboard.axis import Axis
 from localcloud.dashboard.event_table import event_table, shown
 from localcloud.dashboard.gantt import gantt, legend
 from localcloud.dashboard.instance import Instance
-from localcloud.dashboard.lanes import End, Lane, Sort, weave
+from localcloud.dashboard.lanes import End, Lane, Sort
 from localcloud.dashboard.markup import Child, Html, el
 from localcloud.dashboard.page import badge, facts, instance_link, live, said
 from localcloud.dashboard.paging import paged
 from localcloud.dashboard.values import lasting, moment, payload
 from localcloud.dashboard.wanted import instance_url
+from localcloud.dashboard.weaving import weave
 
 LANES: Final = 100
 EVENTS: Final = 200
@@ -164,7 +165,7 @@ def _history(instance: Instance, lanes: Sequence[Lane], view: View) -> Html:
 def _choice(instance: Instance, lanes: Sequence[Lane], view: View) -> Child:
     """Links to all, the failed and the open lanes; nothing where that would be all the same."""
     counts = {name: sum(map(keeps, lanes)) for name, keeps in _KEPT.items()}
-    if not counts["failed"] and counts["open"] in {0, counts["all"]}:
+    if {counts["failed"], counts["open"]} <= {0, counts["all"]}:
         return None
     links = [
         el(

@@ -1,5 +1,6 @@
 """Orchestrations with everything that a history can hold."""
 
+import contextlib
 from collections.abc import Callable, Generator
 from datetime import timedelta
 from typing import Any
@@ -92,6 +93,27 @@ def patient(context: Context) -> Steps:
         yield context.create_timer(context.current_utc_datetime + timedelta(seconds=wait_s))
 
 
+def guarded(context: Context) -> Steps:
+    """After a failure waits for a person, but not for ever."""
+    with contextlib.suppress(Exception):  # which the SDK raises for every fault
+        yield context.call_activity("boom", "once")
+    timeout = context.create_timer(context.current_utc_datetime + FAR)
+    return (yield context.task_any([context.wait_for_external_event("Mended"), timeout]))
+
+
+def stubborn(context: Context) -> Steps:
+    """Tries again, but not soon."""
+    return (yield context.call_activity_with_retry("boom", df.RetryOptions(3_600_000, 2), "now"))
+
+
+def dogged(context: Context) -> Steps:
+    """Tries again by a timer of its own, but not soon."""
+    with contextlib.suppress(Exception):  # which the SDK raises for every fault
+        yield context.call_activity("boom", "now")
+    yield context.create_timer(context.current_utc_datetime + timedelta(hours=1))
+    return (yield context.call_activity("boom", "now"))
+
+
 def echo(context: Context) -> Steps:
     """Gives its input to an activity, its custom status and its output."""
     value = context.get_input()
@@ -156,7 +178,7 @@ ORCHESTRATORS: dict[str, Orchestrator] = {
     function.__name__: function
     for function in (
         *(chain, fan, wide, doomed, nap, approval, parent, bank, patient, echo),
-        *(eternal, fetch, late),
+        *(eternal, fetch, late, guarded, stubborn, dogged),
     )
 }
 ENTITIES: dict[str, Entity] = {"account": account}

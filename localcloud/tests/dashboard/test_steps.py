@@ -1,11 +1,13 @@
 """Steps that need more than one look at the history."""
 
 import asyncio
+import re
 from typing import Any
 
+import pytest
 from psycopg import AsyncConnection
 
-from localcloud.tests.dashboard.conftest import Get, MakeHub
+from localcloud.tests.dashboard.conftest import Get, MakeHub, Page
 from localcloud.tests.dashboard.scenarios import ORCHESTRATORS, activities
 from localcloud.tests.durable.sdk import Hub, until
 
@@ -68,6 +70,38 @@ async def test_an_event_that_came_early_says_so_and_each_wait_has_its_own(
     assert page.bars("Go") == ["completed", "completed"]
     data = page.texts("//li[.//b='Go']//dl/div[dt='data']/dd")
     assert data == ['"1"', '"2"']
+
+
+async def failing(hub: Hub, get: Get, name: str) -> Page:
+    """The page of an instance of that name whose activity has failed."""
+    await hub.client.start_new(name, name)
+
+    async def failed() -> Page | None:
+        page = await get(f"/orchestrations/{name}")
+        return page if page.bars("boom") == ["failed"] and len(page.rows("events")) == 4 else None
+
+    return await until(failed, timeout_s=30)
+
+
+@pytest.mark.parametrize("name", ["stubborn", "dogged"])
+async def test_a_step_that_will_be_tried_again_says_when(hub: Hub, get: Get, name: str) -> None:
+    page = await failing(hub, get, name)
+    assert page.steps() == ["boom activity"]
+    how = page.lanes()["boom activity"]
+    assert re.fullmatch(r"✕ failed, tries again in 5\d min \d\d s", how)
+    assert page.text("//span[@class='how']/code") == "boom now"
+    assert len(page.all("//ol[@class='lanes']//*[@class='gap']")) == 1
+    assert page.all("//dl/div[dt='next attempt']//time")
+    assert page.texts("//nav[@aria-label='Which steps']/a") == []
+
+
+async def test_a_timeout_after_a_failure_is_not_taken_for_the_pause_before_another_attempt(
+    hub: Hub, get: Get
+) -> None:
+    page = await failing(hub, get, "guarded")
+    assert page.steps() == ["boom activity", "5 h 00 min timer", "Mended external event"]
+    assert page.lanes()["boom activity"].startswith("✕ failed after ")
+    assert page.all("//ol[@class='lanes']//*[@class='gap']") == []
 
 
 async def test_an_activity_under_way_says_where_it_is(make_hub: MakeHub, get: Get) -> None:
