@@ -9,7 +9,7 @@ from azure.servicebus import ServiceBusReceivedMessage
 from localcloud.functions.catalogue import Function
 from localcloud.functions.errors import StartRefused
 from localcloud.functions.execution import Executor, Outcome
-from localcloud.functions.inputs import Inputs
+from localcloud.functions.inputs import BY_HAND, Inputs
 from localcloud.functions.messages import (
     body_of,
     metadata_of,
@@ -66,7 +66,7 @@ class Delivery:
             self._inputs.of(self.function, value),
             trace=trace_context(None),
             metadata=metadata,
-            reason="run by hand",
+            reason=BY_HAND,
         )
 
 

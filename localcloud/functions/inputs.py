@@ -8,6 +8,9 @@ from localcloud.functions.protos import ParameterBinding, TypedData
 ClientBinding = Callable[[str], str]
 """The durable client's JSON text for a public origin such as `http://127.0.0.1:7071`."""
 
+BY_HAND = "This function was programmatically called via the host APIs."
+"""Why a function runs that somebody calls by hand, in Azure's words."""
+
 
 class Inputs:
     """Builds the parameters of an invocation."""

@@ -11,7 +11,7 @@ from localcloud.functions.catalogue import Function
 from localcloud.functions.errors import StartRefused
 from localcloud.functions.execution import Executor, Outcome
 from localcloud.functions.files import replace_file
-from localcloud.functions.inputs import Inputs
+from localcloud.functions.inputs import BY_HAND, Inputs
 from localcloud.functions.logs import host_log
 from localcloud.functions.protos import (
     FIRST_ATTEMPT,
@@ -93,7 +93,7 @@ class Timer:
             self._write(self._status)
         return following
 
-    async def fire(self, *, past_due: bool = False) -> Outcome:
+    async def fire(self, *, past_due: bool = False, reason: str = "Timer fired") -> Outcome:
         """Run now, after a run that is under way; again after a failure, if the policy says so."""
         async with self._one_at_a_time:
             request = {
@@ -102,7 +102,7 @@ class Timer:
                 "IsPastDue": past_due,
             }
             inputs = self._inputs.of(self.function, TypedData(json=json.dumps(request)))
-            outcome = await self._attempt(inputs, FIRST_ATTEMPT)
+            outcome = await self._attempt(inputs, FIRST_ATTEMPT, reason)
             if outcome.ok or self._retry is None:
                 return outcome
             for number, pause_s in enumerate(self._retry.pauses_s(), start=1):
@@ -117,21 +117,23 @@ class Timer:
                     break
                 failure = RpcException(message=outcome.error, stack_trace=outcome.details)
                 attempt = RetryContext(number, self._retry.most, failure)
-                outcome = await self._attempt(inputs, attempt)
+                outcome = await self._attempt(inputs, attempt, reason)
                 if outcome.ok:
                     break
             return outcome
 
     async def by_hand(self, _text: str) -> Outcome:
         """Run now; what is given is not heeded, because a timer takes nothing."""
-        return await self.fire()
+        return await self.fire(reason=BY_HAND)
 
-    async def _attempt(self, inputs: list[ParameterBinding], attempt: RetryContext) -> Outcome:
+    async def _attempt(
+        self, inputs: list[ParameterBinding], attempt: RetryContext, reason: str
+    ) -> Outcome:
         return await self._executor.execute(
             self.function,
             inputs,
             trace=trace_context(None),
-            reason="Timer fired",
+            reason=reason,
             attempt=attempt,
         )
 

@@ -156,6 +156,8 @@ def test_a_run_wants_a_json_object(tmp_path: Path) -> None:
 
         assert (answer.status_code, answer.content) == (202, b"")
         eventually((tmp_path / "nightly").exists)
+        told = "(Reason='This function was programmatically called via the host APIs.')"
+        assert f"Executing 'Functions.nightly' {told}" in host.log
 
 
 @pytest.mark.conforms(
