@@ -15,7 +15,7 @@ Facts = Mapping[str, Any]
 """What a trigger tells: values by name, nested as its JSON was."""
 
 _PART = re.compile(r"(?P<open>\{\{)|(?P<close>\}\})|\{(?P<name>[^{}]+)\}|(?P<text>[^{}]+)")
-_DATE_TOKEN = re.compile(r"yyyy|yy|MM|dd|HH|mm|ss|f{1,7}|K|'[^']*'|\\.|[^A-Za-z]|T|Z")
+_DATE_TOKEN = re.compile(r"'[^']*'|\\.|([A-Za-z])\1*|.")
 _DEFAULT_DATE = "yyyy-MM-ddTHH-mm-ssK"
 _NOTHING = object()
 
@@ -29,6 +29,8 @@ _DATE_PARTS: Mapping[str, Callable[[datetime], str]] = {
     "ss": lambda moment: f"{moment.second:02d}",
     "K": lambda _: "Z",
 }
+_FRACTIONS = frozenset("f" * digits for digits in range(1, 8))
+_LITERAL_LETTERS = frozenset("TZ")
 _GUIDS: Mapping[str, str] = {"D": "{0}", "B": "{{{0}}}", "P": "({0})", "N": "{0.hex}"}
 
 
@@ -141,18 +143,15 @@ def _guid(style: str) -> str:
 
 def _formatted(moment: datetime, style: str) -> str:
     """`moment` in the given custom format of .NET. ValueError for what is not known here."""
-    style = style or _DEFAULT_DATE
-    written, at = "", 0
-    while at < len(style):
-        match = _DATE_TOKEN.match(style, at)
-        if match is None:
-            raise ValueError(f"{{DateTime:{style}}}: {style[at]!r} is not known here")
+    written = ""
+    for match in _DATE_TOKEN.finditer(style or _DEFAULT_DATE):
         token = match[0]
         if token in _DATE_PARTS:
             written += _DATE_PARTS[token](moment)
-        elif token.startswith("f"):
+        elif token in _FRACTIONS:
             written += f"{moment.microsecond:06d}0"[: len(token)]
+        elif match[1] and token not in _LITERAL_LETTERS:
+            raise ValueError(f"{{DateTime:{style}}}: {token!r} is not known here")
         else:
             written += token[1:] if token.startswith("\\") else token.strip("'")
-        at = match.end()
     return written
