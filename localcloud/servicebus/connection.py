@@ -212,9 +212,11 @@ class Connection(FrameTransport):
             self._expiry = self.loop.call_later(delay_s, self._tokens_expired)
 
     def _tokens_expired(self) -> None:
+        # The next look is arranged first: a timer may be early, and a token that expires between
+        # the two steps would otherwise be seen by neither.
+        self.watch_tokens()
         for session in self._sessions.values():
             session.end_unauthorized()
-        self.watch_tokens()
 
 
 def _to_session(session: Session, code: int, fields: Fields, body: bytes, payload_at: int) -> None:

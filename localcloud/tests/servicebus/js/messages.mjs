@@ -133,7 +133,8 @@ async function schedule({ client, receive, refusal }) {
   await sender.sendMessages({ body: "annotated", scheduledEnqueueTimeUtc: due });
   const never = await sender.scheduleMessages([{ body: "x" }, { body: "y" }], new Date(Date.now() + 3_600_000));
   const receiver = client.createReceiver("js-schedule");
-  const waiting = await receiver.peekMessages(10);
+  const later = (message) => ["x", "y"].includes(message.body);
+  const waiting = (await receiver.peekMessages(10)).filter(later);
   await sender.cancelScheduledMessages(never);
   const messages = await receive(receiver, 2);
   for (const message of messages) await receiver.completeMessage(message);
