@@ -5,12 +5,14 @@ import asyncio
 from azure.servicebus import ServiceBusMessage
 from azure.servicebus.aio import ServiceBusSender
 
+from localcloud.functions import running
 from localcloud.functions.catalogue import Binding, Function
 from localcloud.functions.connections import Connections
 from localcloud.functions.errors import StartRefused
 from localcloud.functions.expressions import Facts
 from localcloud.functions.outputs import messages_of
 from localcloud.functions.protos import TypedData
+from localcloud.functions.tracing import trace_context
 
 
 class ServiceBusOutput:
@@ -39,12 +41,23 @@ class ServiceBusOutput:
                 # To a sender, a topic is what a queue is: an address.
                 self._senders[place] = client.get_queue_sender(address)
             await self._senders[place].send_messages(
-                [ServiceBusMessage(body) for body in messages_of(value)]
+                [_message(body) for body in messages_of(value)]
             )
 
     async def close(self) -> None:
         """Hang up, everywhere at once: each takes the SDK half a second."""
         await asyncio.gather(*(sender.close() for sender in self._senders.values()))
+
+
+def _message(body: str | bytes) -> ServiceBusMessage:
+    """A message that carries the trace of the function, as Azure's SDK writes it."""
+    function = running.current.get()
+    if function is None:
+        return ServiceBusMessage(body)
+    span = trace_context(function.trace_parent).trace_parent
+    return ServiceBusMessage(
+        body, application_properties={"Diagnostic-Id": span, "traceparent": span}
+    )
 
 
 def _address(output: Binding, function: Function) -> str:

@@ -234,6 +234,25 @@ def test_an_http_function_puts_out_what_it_sets_and_nothing_otherwise(bus: Bus) 
 
 
 @pytest.mark.conforms(
+    "OpenTelemetry context",
+    "a message that is put out carries the trace in `Diagnostic-Id` and `traceparent`",
+    source="net-sdk:sdk/core/Azure.Core/src/Shared/MessagingClientDiagnostics.cs",
+)
+def test_a_message_that_is_put_out_carries_the_callers_trace(bus: Bus) -> None:
+    caller = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    bus.host.http.post("/api/order/tea", content=b"tea", headers={"traceparent": caller})
+
+    with bus.client.get_queue_receiver("orders", max_wait_time=20) as receiver:
+        (message,) = receiver.receive_messages(1)
+        receiver.complete_message(message)
+    assert message.application_properties is not None
+    told = {bytes(k).decode(): bytes(v).decode() for k, v in message.application_properties.items()}  # type: ignore[arg-type]
+    assert set(told) == {"Diagnostic-Id", "traceparent"}
+    assert told["Diagnostic-Id"] == told["traceparent"] != caller
+    assert told["traceparent"].startswith(caller[:36])
+
+
+@pytest.mark.conforms(
     "Outputs",
     "a JSON array that is put out is a message for each element",
     source="host:src/WebJobs.Script/Binding/FunctionBinding.cs",

@@ -196,6 +196,11 @@ def test_a_lock_is_renewed_while_the_function_runs(bus: Bus) -> None:
     assert bus.noted("hasty") == [{"message_id": "m-slow", "delivery_count": 1}]
 
 
+@pytest.mark.conforms(
+    "Admin API",
+    "a function of messages runs by POST /admin/functions/{name} on the text that is given",
+    source="learn:azure/azure-functions/functions-manually-run-non-http",
+)
 def test_a_service_bus_function_can_be_run_by_hand(bus: Bus) -> None:
     bus.host.fire("take_text", "by hand")
 
