@@ -5,11 +5,18 @@ https://learn.microsoft.com/azure/azure-functions/functions-bindings-storage-blo
 import json
 from pathlib import Path
 
+import pytest
+
 from localcloud.cloud import LocalCloud
 from localcloud.tests.functions.running_host import eventually
 from localcloud.tests.functions.stores import Stores, serving
 
 
+@pytest.mark.conforms(
+    "Blob storage",
+    "a blob tells BlobTrigger, Uri, Properties and Metadata",
+    source="learn:azure/azure-functions/functions-bindings-storage-blob-trigger",
+)
 def test_a_new_blob_runs_the_function_with_its_metadata(stores: Stores) -> None:
     """Azure: "The blob trigger provides several metadata properties": BlobTrigger, Uri, Properties
     and Metadata. A path may "bind to the blob file name and extension separately".
@@ -38,6 +45,12 @@ def test_a_blob_that_does_not_match_runs_nothing(stores: Stores) -> None:
     assert stores.noted("copied", name="inbox/no extension") == []
 
 
+@pytest.mark.conforms(
+    "Blob storage",
+    '"The Azure Functions runtime ensures that no blob trigger function gets called more '
+    'than once for the same new or updated blob."',
+    source="learn:azure/azure-functions/functions-bindings-storage-blob-trigger",
+)
 def test_a_version_runs_once_and_a_new_version_runs_again(stores: Stores) -> None:
     """Azure: "The Azure Functions runtime ensures that no blob trigger function gets called more
     than once for the same new or updated blob."
@@ -54,6 +67,12 @@ def test_a_version_runs_once_and_a_new_version_runs_again(stores: Stores) -> Non
     assert seen == ["first", "second"]
 
 
+@pytest.mark.conforms(
+    "Blob storage",
+    '"If all 5 tries fail, Azure Functions adds a message to a Storage queue named '
+    '*webjobs-blobtrigger-poison*."',
+    source="learn:azure/azure-functions/functions-bindings-storage-blob-trigger",
+)
 def test_a_blob_that_fails_five_times_is_told_to_the_poison_queue(stores: Stores) -> None:
     """Azure: "If all 5 tries fail, Azure Functions adds a message to a Storage queue named
     webjobs-blobtrigger-poison": a JSON object with FunctionId, BlobType, ContainerName, BlobName,
@@ -74,6 +93,12 @@ def test_a_blob_that_fails_five_times_is_told_to_the_poison_queue(stores: Stores
     assert len(stores.noted("picked", name="picky/bad one")) == 5
 
 
+@pytest.mark.conforms(
+    "Blob storage",
+    '"To force reprocessing of a blob, delete the blob receipt for that blob from the '
+    '*azure-webjobs-hosts* container manually."',
+    source="learn:azure/azure-functions/functions-bindings-storage-blob-trigger",
+)
 def test_receipts_outlive_the_host_and_deleting_one_brings_the_blob_again(
     azurite: LocalCloud, tmp_path: Path
 ) -> None:

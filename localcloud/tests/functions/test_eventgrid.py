@@ -38,6 +38,11 @@ def deliver(
     )
 
 
+@pytest.mark.conforms(
+    "Event Grid",
+    "a SubscriptionValidation is answered with its validationCode",
+    source="net-sdk:sdk/eventgrid/Microsoft.Azure.WebJobs.Extensions.EventGrid/src/TriggerBinding/HttpRequestProcessor.cs",
+)
 def test_a_subscription_is_confirmed_with_its_code(stores: Stores) -> None:
     answer = deliver(stores, "SubscriptionValidation", [event(1, validationCode="512d38b6")])
 
@@ -45,6 +50,11 @@ def test_a_subscription_is_confirmed_with_its_code(stores: Stores) -> None:
     assert stores.noted("heard", id="e1") == []
 
 
+@pytest.mark.conforms(
+    "Event Grid",
+    "each event of a Notification runs the function; the answer is 202",
+    source="net-sdk:sdk/eventgrid/Microsoft.Azure.WebJobs.Extensions.EventGrid/src/TriggerBinding/HttpRequestProcessor.cs",
+)
 def test_each_event_runs_the_function_once(stores: Stores) -> None:
     answer = deliver(stores, "Notification", [event(10, order=7), event(11)])
 
@@ -60,6 +70,11 @@ def test_each_event_runs_the_function_once(stores: Stores) -> None:
     assert len(stores.noted("heard", id="e11")) == 1
 
 
+@pytest.mark.conforms(
+    "Event Grid",
+    "the events of a Notification run in parallel",
+    source="net-sdk:sdk/eventgrid/Microsoft.Azure.WebJobs.Extensions.EventGrid/src/TriggerBinding/HttpRequestProcessor.cs",
+)
 def test_events_of_one_request_run_side_by_side(stores: Stores) -> None:
     """Each waits for the other: one after the other would never end."""
     answer = deliver(stores, "Notification", [event(20, beside=["e21"]), event(21, beside=["e20"])])
@@ -67,6 +82,11 @@ def test_events_of_one_request_run_side_by_side(stores: Stores) -> None:
     assert answer.status_code == 202
 
 
+@pytest.mark.conforms(
+    "Event Grid",
+    "one event that fails makes the answer a 500, so that Event Grid delivers again",
+    source="net-sdk:sdk/eventgrid/Microsoft.Azure.WebJobs.Extensions.EventGrid/src/TriggerBinding/HttpRequestProcessor.cs",
+)
 def test_one_event_that_fails_makes_the_request_fail(stores: Stores) -> None:
     answer = deliver(stores, "Notification", [event(30), event(31, do="fail")])
 
@@ -74,6 +94,11 @@ def test_one_event_that_fails_makes_the_request_fail(stores: Stores) -> None:
     assert len(stores.noted("heard", id="e30")) == 1
 
 
+@pytest.mark.conforms(
+    "Event Grid",
+    "an unknown function is a 404, an Unsubscribe a 202, any other kind of request a 400",
+    source="net-sdk:sdk/eventgrid/Microsoft.Azure.WebJobs.Extensions.EventGrid/src/TriggerBinding/HttpRequestProcessor.cs",
+)
 def test_what_is_no_event_is_refused(stores: Stores) -> None:
     heard = len(stores.notes("heard"))
 
@@ -133,6 +158,11 @@ def test_an_event_function_runs_by_hand(stores: Stores) -> None:
     eventually(lambda: len(stores.noted("heard", id="e50")) == 1)
 
 
+@pytest.mark.conforms(
+    "Event Grid",
+    "topicEndpointUri and topicKeySetting name the settings that hold the endpoint and the key",
+    source="learn:azure/azure-functions/functions-bindings-event-grid-output",
+)
 @pytest.mark.parametrize("count", [1, 2])
 def test_an_output_posts_its_events_to_the_topic(stores: Stores, count: int) -> None:
     before = len(stores.topic.requests)

@@ -11,6 +11,11 @@ from localcloud.functions.facts import facts_of
 from localcloud.functions.protos import RpcHttp, TypedData
 
 
+@pytest.mark.conforms(
+    "Blob storage",
+    "blob name patterns: names, filters on beginnings and file types, doubled braces",
+    source="learn:azure/azure-functions/functions-bindings-storage-blob-trigger",
+)
 @pytest.mark.parametrize(
     ("path", "blob", "parts"),
     [
@@ -43,6 +48,11 @@ def test_a_pattern_that_cannot_be_read_is_refused(path: str) -> None:
         Pattern(path)
 
 
+@pytest.mark.conforms(
+    "Binding expressions",
+    "dot notation reaches into objects; names compare without regard to case",
+    source="learn:azure/azure-functions/functions-bindings-expressions-patterns",
+)
 @pytest.mark.parametrize(
     ("text", "facts", "filled"),
     [
@@ -73,6 +83,11 @@ def test_an_expression_without_a_value_is_refused(text: str) -> None:
         Template(text).filled({"a": {"b": 1}})
 
 
+@pytest.mark.conforms(
+    "Binding expressions",
+    "rand-guid makes a GUID, DateTime the time in UTC, with the formats of .NET",
+    source="learn:azure/azure-functions/functions-bindings-expressions-patterns",
+)
 @pytest.mark.parametrize(
     ("text", "shape"),
     [

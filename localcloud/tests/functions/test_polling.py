@@ -68,6 +68,12 @@ async def comes_true(condition: Callable[[], Awaitable[bool]]) -> None:
             await asyncio.sleep(0.02)
 
 
+@pytest.mark.conforms(
+    "Queue storage",
+    '"The queue trigger automatically prevents a function from processing a queue message '
+    'multiple times"',
+    source="learn:azure/azure-functions/functions-bindings-storage-queue-trigger",
+)
 async def test_a_claim_is_renewed_while_the_function_runs(line: Line) -> None:
     over = asyncio.Event()
 
@@ -134,6 +140,11 @@ async def test_a_message_that_another_host_took_meanwhile_is_left_to_it(line: Li
     assert await line.count() == 1
 
 
+@pytest.mark.conforms(
+    "Queue storage",
+    "a poison queue has no poison queue: what fails there stays hidden until its claim ends",
+    source="net-sdk:sdk/storage/Microsoft.Azure.WebJobs.Extensions.Storage.Common/src/Shared/Queues/QueueProcessor.cs",
+)
 async def test_what_fails_in_a_poison_queue_waits_for_its_claim_to_end(line: Line) -> None:
     """There is no poison queue of a poison queue: nothing may loop hot there."""
 
@@ -150,6 +161,11 @@ async def test_what_fails_in_a_poison_queue_waits_for_its_claim_to_end(line: Lin
     assert await dead_end.count() == 1
 
 
+@pytest.mark.conforms(
+    "Queue storage",
+    'visibilityTimeout: "The time interval between retries when processing of a message fails."',
+    source="learn:azure/azure-functions/functions-bindings-storage-queue",
+)
 async def test_a_visibility_timeout_delays_the_next_try(line: Line) -> None:
     """host.json: visibilityTimeout, "the time interval between retries when processing of a message
     fails".
@@ -175,6 +191,11 @@ async def test_a_visibility_timeout_delays_the_next_try(line: Line) -> None:
     assert len(line.seen) == 2
 
 
+@pytest.mark.conforms(
+    "Queue storage",
+    "a message received more than maxDequeueCount times goes to the poison queue without a run",
+    source="net-sdk:sdk/storage/Microsoft.Azure.WebJobs.Extensions.Storage.Common/src/Shared/Queues/QueueProcessor.cs",
+)
 async def test_what_was_received_too_often_runs_no_more(line: Line) -> None:
     """A host that dies of a message, again and again, does so five times and no more."""
 

@@ -6,12 +6,19 @@ import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pytest
+
 from localcloud.cloud import LocalCloud
 from localcloud.storage.azurite import connection_string
 from localcloud.tests.functions.running_host import eventually
 from localcloud.tests.functions.stores import Account, Stores, serving
 
 
+@pytest.mark.conforms(
+    "Queue storage",
+    "a message tells Id, DequeueCount, InsertionTime, ExpirationTime, NextVisibleTime, PopReceipt",
+    source="learn:azure/azure-functions/functions-bindings-storage-queue-trigger",
+)
 def test_a_message_runs_the_function_once_with_its_metadata(stores: Stores) -> None:
     """Azure: "The queue trigger provides the following metadata properties": Id, DequeueCount, …"""
     sent = stores.queue("work").send_message("hello")
@@ -38,6 +45,18 @@ def test_bytes_come_as_they_are(stores: Stores) -> None:
     assert stores.noted("work", id=sent.id)[0]["size"] == 3
 
 
+@pytest.mark.conforms(
+    "Queue storage",
+    '"Azure Functions retries the function up to five times for a given queue message, '
+    'including the first try."',
+    source="learn:azure/azure-functions/functions-bindings-storage-queue-trigger",
+)
+@pytest.mark.conforms(
+    "Queue storage",
+    '"If all five attempts fail, the functions runtime adds a message to a queue named '
+    '<originalqueuename>-poison."',
+    source="learn:azure/azure-functions/functions-bindings-storage-queue-trigger",
+)
 def test_a_function_that_fails_is_tried_five_times(stores: Stores) -> None:
     """Azure: "Azure Functions retries the function up to five times for a given queue message,
     including the first try. If all five attempts fail, the functions runtime adds a message to a
@@ -53,6 +72,11 @@ def test_a_function_that_fails_is_tried_five_times(stores: Stores) -> None:
     assert len(stores.noted("work", body=text)) == 5
 
 
+@pytest.mark.conforms(
+    "Queue storage",
+    "messages are in Base64 unless messageEncoding is none",
+    source="learn:azure/azure-functions/functions-bindings-storage-queue",
+)
 def test_what_is_not_base64_goes_to_the_poison_queue_and_runs_nothing(stores: Stores) -> None:
     """host.json: messageEncoding is base64 unless it says none."""
     before = len(stores.notes("work"))
@@ -66,6 +90,12 @@ def test_what_is_not_base64_goes_to_the_poison_queue_and_runs_nothing(stores: St
     assert len(stores.notes("work")) == before + 1
 
 
+@pytest.mark.conforms(
+    "Queue storage",
+    '"By default, the batch size is 16. When the number being processed gets down to 8, '
+    'the runtime gets another batch and starts processing those messages."',
+    source="learn:azure/azure-functions/functions-bindings-storage-queue-trigger",
+)
 def test_messages_run_side_by_side(azurite: LocalCloud, tmp_path: Path) -> None:
     """Azure: "By default, the batch size is 16. When the number being processed gets down to 8, the
     runtime gets another batch".
@@ -86,6 +116,11 @@ def test_messages_run_side_by_side(azurite: LocalCloud, tmp_path: Path) -> None:
         eventually(lambda: stores.is_empty("wide"))
 
 
+@pytest.mark.conforms(
+    "Queue storage",
+    "batchSize, newBatchThreshold, maxDequeueCount and messageEncoding of host.json are obeyed",
+    source="learn:azure/azure-functions/functions-bindings-storage-queue",
+)
 def test_host_json_says_how_messages_are_taken(azurite: LocalCloud, tmp_path: Path) -> None:
     """maxDequeueCount, visibilityTimeout, batchSize, newBatchThreshold and messageEncoding."""
     with serving(

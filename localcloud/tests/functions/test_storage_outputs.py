@@ -9,6 +9,11 @@ from localcloud.tests.functions.running_host import eventually
 from localcloud.tests.functions.stores import Stores
 
 
+@pytest.mark.conforms(
+    "Queue storage",
+    "an output takes text, bytes and lists, each element of which is a message",
+    source="learn:azure/azure-functions/functions-bindings-storage-queue-output",
+)
 @pytest.mark.parametrize(
     ("kind", "body", "messages"),
     [
@@ -34,6 +39,12 @@ def test_a_message_object_is_sent_as_the_json_that_the_worker_makes_of_it(stores
     assert json.loads(text) == {"id": None, "body": "whole"}
 
 
+@pytest.mark.conforms(
+    "Binding expressions",
+    '"When a trigger payload is JSON, you can refer to its properties in configuration for'
+    ' other bindings in the same function and in function code."',
+    source="learn:azure/azure-functions/functions-bindings-expressions-patterns",
+)
 def test_an_expression_names_the_queue_and_the_triggers_json_has_the_values(
     stores: Stores,
 ) -> None:
@@ -71,6 +82,11 @@ def test_a_blob_input_reads_what_the_message_names_and_an_output_writes_under_it
     assert stores.appeared("printed", "Missing-8-1.txt") == "8: nothing"
 
 
+@pytest.mark.conforms(
+    "Binding expressions",
+    '"in a queue trigger function, `{queueTrigger}` resolves to the queue message text"',
+    source="learn:azure/azure-functions/functions-bindings-expressions-patterns",
+)
 def test_the_message_the_time_and_a_guid_may_be_part_of_a_name(stores: Stores) -> None:
     """Azure: "The binding expression `DateTime` resolves to `DateTime.UtcNow`"; "in a queue trigger
     function, `{queueTrigger}` resolves to the queue message text".
