@@ -100,7 +100,9 @@ class Saga:
         stuck = yield from self.unwind()
         try:
             if stuck:
-                yield from self.settle("park_order", reason=reason, stuck=stuck)
+                # Its own name goes along: said twice, it must not park what was taken up meanwhile.
+                saga = self._context.instance_id
+                yield from self.settle("park_order", reason=reason, stuck=stuck, saga=saga)
                 return {"status": "stuck", "reason": reason, "stuck": stuck}
             yield from self.settle("cancel_order", reason=reason)
         except (Refused, Superseded) as refusal:

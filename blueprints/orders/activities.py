@@ -25,9 +25,10 @@ class CancelInput(StepInput):
 
 
 class ParkInput(CancelInput):
-    """Which undos could not be done."""
+    """Which undos could not be done, and by which orchestration; older ones do not say."""
 
     stuck: list[str]
+    saga: NotRequired[str]
 
 
 def blueprint(fulfilment: Fulfilment, shipping: Shipping) -> df.Blueprint:
@@ -57,6 +58,11 @@ def blueprint(fulfilment: Fulfilment, shipping: Shipping) -> df.Blueprint:
     @bp.activity_trigger(input_name="order")
     async def park_order(order: ParkInput) -> StepResult:
         with telemetry.correlation(order.get("correlation_id")):
-            return await fulfilment.park(UUID(order["order_id"]), order["reason"], order["stuck"])
+            return await fulfilment.park(
+                UUID(order["order_id"]),
+                order["reason"],
+                order["stuck"],
+                saga=order.get("saga", order["order_id"]),
+            )
 
     return bp

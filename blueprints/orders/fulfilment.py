@@ -7,13 +7,16 @@ from uuid import UUID
 from blueprints.orders import moves_repository
 from blueprints.orders.models import Standing, Status, StepResult
 from blueprints.orders.moves_repository import SAGA
-from shared import outbox, telemetry
+from shared import inbox, outbox, telemetry
 from shared.db import Database, Transaction
 
 _log = telemetry.logger(__name__)
 
 SENT: tuple[Status, ...] = ("shipped", "delivered", "returned")
 """Statuses after the goods have left: nothing that the saga undoes can bring them back."""
+
+PARKING = "park_order"
+"""Under this name the inbox knows which orchestrations have parked their order."""
 
 
 class Stock(Protocol):
@@ -82,27 +85,34 @@ class Fulfilment:
         await self._dispatcher.dispatch(order_id)
         return {}
 
-    async def park(self, order_id: UUID, reason: str, stuck: Sequence[str]) -> StepResult:
+    async def park(
+        self, order_id: UUID, reason: str, stuck: Sequence[str], *, saga: str
+    ) -> StepResult:
         """Something could not be undone: a person decides. Logged as an error, which pages one.
 
-        `stuck` names the undos that failed. Refusals: order_<status> when the order has ended
+        `stuck` names the undos that failed, `saga` the orchestration that says so. Each parks the
+        order once: a repeat after a crash may come when a person has decided already, and must not
+        stop the saga that carries it out. Refusals: order_<status> when the order has ended
         otherwise, order_unknown.
         """
         async with self._database.transaction() as tx:
             order = await moves_repository.locked(tx, order_id)
             if order is None:
                 return {"refused": "order_unknown"}
-            _log.error(
-                "order is stuck order_id=%s status=%s reason=%s not_undone=%s",
-                order_id,
-                order.status,
-                reason,
-                ",".join(stuck),
-            )
+            first = await inbox.claim(tx, PARKING, saga)
+            if first:
+                _log.error(
+                    "order is stuck order_id=%s status=%s reason=%s not_undone=%s",
+                    order_id,
+                    order.status,
+                    reason,
+                    ",".join(stuck),
+                )
             if order.status in {*SENT, "cancelled"}:
                 return {"refused": f"order_{order.status}"}
-            await moves_repository.note_stuck(tx, order_id, undos=stuck)
-            if order.status != "stuck":
+            if first:
+                await moves_repository.note_stuck(tx, order_id, undos=stuck)
+            if first and order.status != "stuck":
                 why = f"{reason}: {', '.join(stuck)}"
                 await self._move(tx, order_id, order.status, "stuck", why)
                 await _announce(tx, order, "order.stuck.v1")

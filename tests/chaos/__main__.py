@@ -44,8 +44,11 @@ async def _played(seed: int, orders: int, clients: int, *, alone: bool) -> str:
         async with opened(cloud) as platform:
             outcomes = await _matrix(platform, alone=alone)
             storm = await rage(platform, orders=orders, clients=clients, seed=seed, tell=click.echo)
-    finally:
-        await asyncio.to_thread(cloud.erase)
+    except BaseException:
+        await asyncio.to_thread(cloud.stop)
+        click.echo(f"the logs are in {cloud.state.path / 'logs'}", err=True)
+        raise
+    await asyncio.to_thread(cloud.erase)
     return page(outcomes, storm, datetime.now(UTC).date())
 
 

@@ -103,10 +103,12 @@ async def test_nobody_cancels_for_another(shop: Shop) -> None:
 
 async def test_a_stuck_order_can_be_cancelled_again(shop: Shop) -> None:
     order = await shop.place()
-    await shop.fulfilment.park(order.id, "card_declined", ["void_payment"])
+    await shop.fulfilment.park(order.id, "card_declined", ["void_payment"], saga=str(order.id))
 
     await shop.cancelling.request(CARLA, order.id, "partner_recovered")
-    await shop.fulfilment.park(order.id, "cancel_requested", ["void_payment"])
+    await shop.fulfilment.park(
+        order.id, "cancel_requested", ["void_payment"], saga=f"{order.id}:cancel:1"
+    )
     await shop.cancelling.request(CARLA, order.id, "partner_recovered")
 
     assert await shop.events(order) == [

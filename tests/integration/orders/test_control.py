@@ -109,7 +109,7 @@ async def cancelled(shop: Shop, order: Order) -> None:
 
 
 async def parked(shop: Shop, order: Order) -> None:
-    await shop.fulfilment.park(order.id, "out_of_stock", ["release_stock"])
+    await shop.fulfilment.park(order.id, "out_of_stock", ["release_stock"], saga=str(order.id))
 
 
 async def cancelling_a_confirmed_one(shop: Shop, order: Order) -> None:

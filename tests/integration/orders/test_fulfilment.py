@@ -117,10 +117,36 @@ async def test_an_order_that_has_left_is_neither_cancelled_nor_parked(
     await shop.moved(order, where)
 
     assert await shop.fulfilment.cancel(order.id, "internal_fault") == {"refused": f"order_{where}"}
-    assert await shop.fulfilment.park(order.id, "internal_fault", ["void_payment"]) == {
-        "refused": f"order_{where}"
-    }
+    assert await shop.fulfilment.park(
+        order.id, "internal_fault", ["void_payment"], saga=str(order.id)
+    ) == {"refused": f"order_{where}"}
     assert await shop.status(order) == where
+
+
+async def test_a_saga_that_parks_twice_does_not_park_what_was_taken_up_meanwhile(
+    shop: Shop,
+) -> None:
+    order = await shop.place()
+    await shop.fulfilment.park(order.id, "card_declined", ["void_payment"], saga=str(order.id))
+    await shop.cancelling.request(CARLA, order.id, "partner_recovered")
+
+    again = await shop.fulfilment.park(
+        order.id, "card_declined", ["void_payment"], saga=str(order.id)
+    )
+
+    assert again == {}
+    assert await shop.status(order) == "cancelling"
+    other = await shop.fulfilment.park(
+        order.id, "x", ["release_stock"], saga=f"{order.id}:cancel:1"
+    )
+    assert other == {}
+    assert await shop.status(order) == "stuck"
+    assert [to for _, to, _, _ in await shop.moves(order)] == [
+        "placed",
+        "stuck",
+        "cancelling",
+        "stuck",
+    ]
 
 
 async def test_a_stuck_order_names_what_is_not_undone_and_pages(
@@ -130,7 +156,9 @@ async def test_a_stuck_order_names_what_is_not_undone_and_pages(
 
     with caplog.at_level(logging.ERROR):
         answers = [
-            await shop.fulfilment.park(order.id, "card_declined", ["void_payment", "release_stock"])
+            await shop.fulfilment.park(
+                order.id, "card_declined", ["void_payment", "release_stock"], saga=str(order.id)
+            )
             for _ in range(2)
         ]
 
@@ -148,4 +176,6 @@ async def test_no_step_is_taken_for_an_order_that_nobody_knows(shop: Shop) -> No
 
     assert await shop.fulfilment.confirm(nobody) == {"refused": "order_unknown"}
     assert await shop.fulfilment.cancel(nobody, "x") == {"refused": "order_unknown"}
-    assert await shop.fulfilment.park(nobody, "x", ["y"]) == {"refused": "order_unknown"}
+    assert await shop.fulfilment.park(nobody, "x", ["y"], saga=str(nobody)) == {
+        "refused": "order_unknown"
+    }

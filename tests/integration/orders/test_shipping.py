@@ -154,7 +154,7 @@ async def test_nothing_is_booked_for_an_order_that_has_moved_on(
     elif where == "cancelled":
         await shop.fulfilment.cancel(order.id, "out_of_stock")
     else:
-        await shop.fulfilment.park(order.id, "out_of_stock", ["release_stock"])
+        await shop.fulfilment.park(order.id, "out_of_stock", ["release_stock"], saga=str(order.id))
 
     assert await shipping.book(order.id) == {"refused": f"order_{where}"}
     assert carrier.operations(order.id) == []

@@ -65,7 +65,7 @@ async def test_employees_read_all_of_it(shop: Shop) -> None:
 async def test_what_employees_note_among_themselves_stays_there(shop: Shop) -> None:
     alice = client()
     order = await shop.place(CARLA, customer_id=alice.id, reason="phoned in")
-    await shop.fulfilment.park(order.id, "card_declined", ["void_payment"])
+    await shop.fulfilment.park(order.id, "card_declined", ["void_payment"], saga=str(order.id))
     await shop.cancelling.request(CARLA, order.id, "partner_recovered")
     await shop.fulfilment.cancel(order.id, "cancel_requested")
 

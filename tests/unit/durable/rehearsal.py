@@ -59,6 +59,7 @@ class Stage:
     statuses: list[str] = field(default_factory=list)
     timers: list[Timer] = field(default_factory=list)
     current_utc_datetime: datetime = START
+    instance_id: str = "saga-1"
 
     def get_input(self) -> Mapping[str, Any]:
         return INPUT

@@ -87,7 +87,11 @@ def test_an_undo_that_fails_parks_the_order_and_the_others_are_still_tried(
     undos = undone("confirm_order")
     assert stage.once_each() == list(STEPS) + undos + ["park_order"]
     assert outcome == {"status": "stuck", "reason": "reservation_expired", "stuck": [stuck]}
-    assert stage.subjects[-1] == ORDER | {"reason": "reservation_expired", "stuck": [stuck]}
+    assert stage.subjects[-1] == ORDER | {
+        "reason": "reservation_expired",
+        "stuck": [stuck],
+        "saga": stage.instance_id,
+    }
 
 
 def test_all_undos_that_fail_are_named() -> None:
