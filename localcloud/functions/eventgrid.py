@@ -101,8 +101,7 @@ class EventGridWebhook:
 
 async def _answer(delivery: EventGridDelivery, kind: str, body: bytes) -> Answer:
     if kind == "subscriptionvalidation":
-        code = json.loads(body)[0]["data"]["validationCode"]
-        text = json.dumps({"validationResponse": code})
+        text = json.dumps({"validationResponse": _validation_code(json.loads(body))})
         return 200, [(b"content-type", b"application/json")], text.encode()
     if kind == "unsubscribe":
         return 202, [], b""
@@ -113,6 +112,12 @@ async def _answer(delivery: EventGridDelivery, kind: str, body: bytes) -> Answer
     outcomes = await asyncio.gather(*map(delivery.one, events))
     failures = [outcome.error for outcome in outcomes if not outcome.ok]
     return (500, [], failures[0].encode()) if failures else (202, [], b"")
+
+
+def _validation_code(given: Any) -> str:
+    """Of a list of one event, or of a CloudEvent, whose data is JSON within JSON."""
+    data = (given[0] if isinstance(given, list) else given)["data"]
+    return str((json.loads(data) if isinstance(data, str) else data)["validationCode"])
 
 
 def _allowance(headers: Mapping[str, str]) -> Answer:

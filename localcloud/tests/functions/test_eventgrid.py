@@ -43,8 +43,15 @@ def deliver(
     "a SubscriptionValidation is answered with its validationCode",
     source="net-sdk:sdk/eventgrid/Microsoft.Azure.WebJobs.Extensions.EventGrid/src/TriggerBinding/HttpRequestProcessor.cs",
 )
-def test_a_subscription_is_confirmed_with_its_code(stores: Stores) -> None:
-    answer = deliver(stores, "SubscriptionValidation", [event(1, validationCode="512d38b6")])
+@pytest.mark.parametrize(
+    "body",
+    [
+        [event(1, validationCode="512d38b6")],
+        {"specversion": "1.0", "id": "e1", "data": json.dumps({"validationCode": "512d38b6"})},
+    ],
+)
+def test_a_subscription_is_confirmed_with_its_code(stores: Stores, body: Any) -> None:
+    answer = deliver(stores, "SubscriptionValidation", body)
 
     assert (answer.status_code, answer.json()) == (200, {"validationResponse": "512d38b6"})
     assert stores.noted("heard", id="e1") == []
