@@ -8,6 +8,9 @@ import httpx
 import pytest
 
 from localcloud.cloud import LocalCloud
+from localcloud.functions.catalogue import Binding, Function
+from localcloud.functions.errors import StartRefused
+from localcloud.functions.eventgrid_output import EventGridOutput
 from localcloud.tests.functions.running_host import eventually
 from localcloud.tests.functions.stores import Stores, serving
 
@@ -214,6 +217,23 @@ def test_a_topic_that_is_busy_is_asked_again_and_one_that_refuses_fails_the_func
     assert announce(b"no event") == 500
     assert announce(b"[1]") == 500
     assert len(stores.topic.requests) == asked + 1
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"connection": "Topic"}, "asks for an identity by its connection, which is not offered"),
+        ({"topicEndpointUri": "URI", "topicKeySetting": "KEY"}, "'KEY' is not set"),
+        ({"topicEndpointUri": "NO_URI", "topicKeySetting": "KEY"}, "'NO_URI' is not set"),
+    ],
+)
+def test_an_output_that_leads_nowhere_is_refused(fields: dict[str, str], reason: str) -> None:
+    output = Binding("out", {"type": "eventGrid", **fields})
+    function = Function("f", "f", "httpTrigger", "req", {}, (), disabled=False, outputs=(output,))
+
+    with pytest.raises(StartRefused, match="function 'f'") as refused:
+        EventGridOutput({"URI": "http://localhost"}).check(output, function)
+    assert reason in str(refused.value)
 
 
 def test_without_keys_the_webhook_is_open(azurite: LocalCloud, tmp_path: Path) -> None:
