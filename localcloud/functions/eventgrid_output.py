@@ -68,8 +68,9 @@ class EventGridOutput:
         """The endpoint and the key of the topic; the binding names the settings that hold them."""
         if output.connection:
             raise StartRefused(
-                f"function {function.name!r}: the output {output.name!r} asks for an identity by its"
-                " connection, which is not offered here; topicEndpointUri and topicKeySetting are"
+                f"function {function.name!r}: the output {output.name!r} asks for an identity by"
+                " its connection, which is not offered here; topicEndpointUri and topicKeySetting"
+                " are"
             )
         values = []
         for field in ("topicEndpointUri", "topicKeySetting"):
