@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import contextlib
 import hashlib
 import hmac
 import time
@@ -71,6 +72,14 @@ class Peer:
                 if not data:
                     return None
                 self._frames.feed(data)
+
+    async def ended(self) -> bool:
+        """Whether the broker ends the stream, whatever it sends before."""
+        async with asyncio.timeout(TIMEOUT_S):
+            with contextlib.suppress(ConnectionError):
+                while await self._stream.read(65_536):
+                    pass
+        return True
 
     async def receive(self, code: int) -> tuple[Fields, bytes]:
         """The fields and payload of the next frame, which must have this performative."""

@@ -17,6 +17,7 @@ from azure.servicebus.exceptions import ServiceBusAuthenticationError
 from azure.servicebus.management import ServiceBusAdministrationClient
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
 
+from localcloud.servicebus.frames import AMQP_HEADER
 from localcloud.tests.servicebus.javascript import features
 from localcloud.tests.servicebus.peer import Peer, sas
 from localcloud.tests.servicebus.rig import BrokerProcess, running, write_topology
@@ -155,6 +156,16 @@ def test_the_administration_api_takes_the_same_tokens(
         pytest.raises(ClientAuthenticationError, match="InvalidAudienceError"),
     ):
         admin.get_queue("q")
+
+
+async def test_what_is_not_tls_is_cut_off_and_hinders_nobody(
+    keyless: BrokerProcess, peer: Peer
+) -> None:
+    for garbage in (AMQP_HEADER, b"GET / HTTP/1.1\r\n\r\n", b"\x16\x03\x01\xff\xff" + b"\0" * 99):
+        async with Peer.connected(keyless.tls_port) as stranger:
+            await stranger.write(garbage)
+            assert await stranger.ended()
+    assert await peer.authorize(sas("sb://127.0.0.1/q"), "sb://127.0.0.1/q") == 202
 
 
 async def test_a_token_opens_the_entity_it_is_put_for_only(peer: Peer, issuer: Issuer) -> None:

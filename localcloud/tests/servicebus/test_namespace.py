@@ -165,6 +165,37 @@ async def test_changes_and_rules_survive_a_kill_and_the_file_wins_once_it_change
             assert names == ["made", "other", "s"]
 
 
+async def test_what_was_acknowledged_before_a_kill_is_there_after_it(tmp_path: Path) -> None:
+    state, options = tmp_path / "state", ("--admin-port", "0")
+    topology = write_topology(tmp_path / "t.json", {"t": [subscription("s")]}, {})
+    broker = BrokerProcess(topology, state, *options)
+    made: list[str] = []
+    enough = asyncio.Event()
+
+    async def create_for_ever(prefix: str) -> None:
+        async with administration(broker) as admin:
+            while True:
+                name = f"{prefix}{len(made)}"
+                await admin.create_queue(name)
+                await admin.create_rule("t", "s", name, filter=SqlRuleFilter("1 = 0"))
+                made.append(name)
+                if len(made) >= 20:
+                    enough.set()
+
+    creating = asyncio.gather(*map(create_for_ever, "ab"), return_exceptions=True)
+    async with asyncio.timeout(30):
+        await enough.wait()
+    broker.kill()
+    creating.cancel()
+    await asyncio.wait([creating])
+    with running(topology, state, *options) as again:
+        async with administration(again) as admin:
+            queues = {queue.name async for queue in admin.list_queues()}
+            rules = {rule.name async for rule in admin.list_rules("t", "s")}
+    assert {*made} - queues == set()
+    assert {*made} - rules == set()
+
+
 @pytest.fixture
 async def store(tmp_path: Path) -> AsyncIterator[Store]:
     made = Store(tmp_path / "s.db", 1 << 20)
