@@ -5,6 +5,8 @@ from typing import Protocol
 from shared import idempotency, inbox, outbox, telemetry
 from shared.db import Database, Transaction
 
+RELAYED_AFTER_S = 2.0
+"""Younger events are on their way: under load the timer would compete for each of them."""
 PRUNED_PER_STATEMENT = 1_000
 PRUNED_PER_RUN = 10_000
 """More than a run's share of traffic, so that tables shrink after an outage."""
@@ -15,7 +17,7 @@ _log = telemetry.logger(__name__)
 class Relay(Protocol):
     """Sends what the inline dispatch left over."""
 
-    async def relay(self, limit: int = ...) -> int:
+    async def relay(self, limit: int = ..., *, older_than_s: float = ...) -> int:
         """How many events were sent."""
         ...
 
@@ -44,7 +46,7 @@ class Housekeeping:
         While the broker is away they stay, and the lag is logged; the next run tries again.
         """
         try:
-            sent = await self._relay.relay()
+            sent = await self._relay.relay(older_than_s=RELAYED_AFTER_S)
         except Exception as fault:  # noqa: BLE001 - the broker's outage is not the timer's failure
             lag_s = await self._relay.lag_s()
             _log.warning("outbox lag %.0f s: %s", lag_s, telemetry.describe(fault))

@@ -67,7 +67,7 @@ def now() -> datetime:
 
 def iso(at: datetime) -> str:
     """`at` as .NET writes it: seven digits of a second and `Z`."""
-    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f0Z")
+    return at.astimezone(UTC).isoformat(timespec="microseconds")[:26] + "0Z"
 
 
 def event(kind: Kind, event_id: int, at: datetime, /, **fields: Any) -> str:

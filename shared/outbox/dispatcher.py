@@ -74,15 +74,18 @@ class Dispatcher:
         while self._worker is not None and not self._worker.done():
             await asyncio.wait({self._worker})
 
-    async def relay(self, limit: int = 10_000) -> int:
+    async def relay(self, limit: int = 10_000, *, older_than_s: float = 0.0) -> int:
         """Send what is left over, oldest first, at most about `limit` events; how many were sent.
 
-        Raises what the database or the broker raises.
+        With `older_than_s` younger events are left to whoever has just committed them and is about
+        to send them. Raises what the database or the broker raises.
         """
         sent = 0
         while sent < limit:
             async with self._database.reading() as tx:
-                waiting = await events.oldest_waiting(tx, limit=EVENTS_PER_BATCH)
+                waiting = await events.oldest_waiting(
+                    tx, limit=EVENTS_PER_BATCH, older_than_s=older_than_s
+                )
             progress, _ = await self._send(waiting) if waiting else (0, ())
             if not progress:
                 break

@@ -46,6 +46,7 @@ OLDEST_WAITING = """
         SELECT aggregate_id
         FROM messaging.outbox
         WHERE sent_at IS NULL
+          AND created_at <= clock_timestamp() - make_interval(secs => %(older_than_s)s)
         ORDER BY position
         LIMIT %(limit)s
     ) AS oldest
@@ -152,9 +153,9 @@ async def claim(
     return claimed, [event for event in unsent if event.aggregate_id in claimed]
 
 
-async def oldest_waiting(tx: Transaction, *, limit: int) -> list[UUID]:
-    """Aggregates of the `limit` oldest unsent events, in no order."""
-    waiting = await tx.execute(OLDEST_WAITING, {"limit": limit})
+async def oldest_waiting(tx: Transaction, *, limit: int, older_than_s: float) -> list[UUID]:
+    """Aggregates of the `limit` oldest unsent events that are that old, in no order."""
+    waiting = await tx.execute(OLDEST_WAITING, {"limit": limit, "older_than_s": older_than_s})
     return [row[0] for row in await waiting.fetchall()]
 
 

@@ -5,7 +5,7 @@ import logging
 import pytest
 from uuid_utils.compat import uuid7
 
-from blueprints.housekeeping.service import Housekeeping
+from blueprints.housekeeping.service import RELAYED_AFTER_S, Housekeeping
 from shared import inbox, outbox
 from shared.db import Database
 
@@ -14,7 +14,8 @@ class Relay:
     def __init__(self, sent: int = 0, fault: Exception | None = None) -> None:
         self._sent, self._fault = sent, fault
 
-    async def relay(self, limit: int = 10) -> int:  # noqa: ARG002 - as the dispatcher's
+    async def relay(self, limit: int = 10, *, older_than_s: float = 0.0) -> int:  # noqa: ARG002 - as the dispatcher's
+        assert older_than_s == RELAYED_AFTER_S
         if self._fault is not None:
             raise self._fault
         return self._sent

@@ -240,6 +240,23 @@ async def test_a_process_keeps_only_so_much_in_mind(
     assert broker.ids() == [first, last]
 
 
+async def test_the_relay_leaves_young_events_to_whoever_committed_them(
+    database: Database, dispatcher: Dispatcher, broker: Broker
+) -> None:
+    old, young = await happen(database, uuid7()), await happen(database, uuid7())
+    async with database.transaction() as tx:
+        await tx.execute(
+            "UPDATE messaging.outbox SET created_at = now() - interval '61 seconds'"
+            " WHERE event_id = %s",
+            (old,),
+        )
+
+    assert await dispatcher.relay(older_than_s=60.0) == 1
+    assert broker.ids() == [old]
+    assert await dispatcher.relay() == 1
+    assert broker.ids() == [old, young]
+
+
 async def test_a_broker_that_is_down_delays_nobody_twice_and_is_logged_once(
     database: Database, broker: Broker, caplog: pytest.LogCaptureFixture
 ) -> None:
