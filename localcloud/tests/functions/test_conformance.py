@@ -268,35 +268,6 @@ def test_a_route_need_not_be_ascii(web: RunningHost) -> None:
     assert asked(web, "GET", "/api/stra%C3%9Fe/n%C3%B6rdlich") == (200, "nördlich".encode())
 
 
-FORM = ("Content-Type", "application/x-www-form-urlencoded")
-MULTIPART = ("Content-Type", "multipart/form-data; boundary=cut")
-PARTS = (
-    b'--cut\r\nContent-Disposition: form-data; name="a"\r\n\r\n1\r\n'
-    b'--cut\r\nContent-Disposition: form-data; name="f"; filename="f.bin"\r\n\r\n'
-    b"\x00\xff\r\n--cut--"
-)
-
-
-@pytest.mark.parametrize(
-    ("kind", "body", "fields", "files"),
-    [
-        pytest.param(FORM, b"a=1&b=x+y", {"a": "1", "b": "x y"}, {}, id="urlencoded"),
-        pytest.param(FORM, b"", {}, {}, id="empty"),
-        pytest.param(MULTIPART, PARTS, {"a": "1"}, {"f": "00ff"}, id="multipart with a file"),
-    ],
-)
-def test_forms_arrive_whole(
-    web: RunningHost,
-    kind: tuple[str, str],
-    body: bytes,
-    fields: dict[str, str],
-    files: dict[str, str],
-) -> None:
-    _, answer = asked(web, "POST", "/api/form", kind, body=body)
-
-    assert json.loads(answer) == {"form": fields, "files": files}
-
-
 @pytest.mark.conforms(
     "HTTP responses",
     '"sniff the object to see if it looks like a response object by convention"',
