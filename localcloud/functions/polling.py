@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _SHORTEST_POLL_S = 0.1
 _JITTER = 0.2
+_REMEMBERED = 1000
 
 Handle = Callable[["QueueMessage"], Awaitable[Outcome]]
 """Runs what the message is for. Malformed when it cannot be read."""
@@ -86,6 +87,7 @@ class Poller:
         # What fails in a poison queue has nowhere to go: it comes back whenever its claim ends.
         self._poison = None if queue.queue_name.endswith("-poison") else poison
         self._in_hand: dict[str, _InHand] = {}
+        self._finished: dict[str, None] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._stirred = asyncio.Event()
         self._stopping = False
@@ -134,14 +136,16 @@ class Poller:
             host_log.info("connected to the queue %s again", self._queue.queue_name)
             self._away = False
         for message in messages:
-            if message.id in self._in_hand:
+            earlier = self._in_hand.get(message.id)
+            if earlier is not None and not earlier.over.is_set():
                 # It was visible again before its renewal came: the new receipt is the one.
-                self._in_hand[message.id].receipt = message.pop_receipt
+                earlier.receipt = message.pop_receipt
                 continue
+            # What was let go a moment ago may come back before the answer to that does.
             held = self._in_hand[message.id] = _InHand(message)
             task = asyncio.create_task(self._process(held))
             self._tasks.add(task)
-            task.add_done_callback(partial(self._done, message.id))
+            task.add_done_callback(partial(self._done, held))
         return len(messages)
 
     async def _receive(self) -> list["QueueMessage"]:
@@ -153,9 +157,11 @@ class Poller:
         page = await anext(pages, None)
         return [] if page is None else [message async for message in page]
 
-    def _done(self, message_id: str, task: asyncio.Task[None]) -> None:
+    def _done(self, held: _InHand, task: asyncio.Task[None]) -> None:
+        message_id = held.message.id
         self._tasks.discard(task)
-        del self._in_hand[message_id]
+        if self._in_hand.get(message_id) is held:
+            del self._in_hand[message_id]
         self.stir()
         if not task.cancelled() and (error := task.exception()) is not None:
             host_log.warning(
@@ -170,6 +176,9 @@ class Poller:
         if self._stopping:
             await self._release(held, 0)
             return
+        if held.message.id in self._finished:
+            await self._delete(held)
+            return
         if self._poison is not None and tries > self._options.max_dequeue_count:
             await self._give_up(held, "it was received too often")
             return
@@ -183,6 +192,7 @@ class Poller:
             held.over.set()
             await keeping  # a renewal under way changes the receipt
         if outcome.ok:
+            self._remember(held)
             await self._delete(held)
         elif outcome.cut_short and self._stopping:
             await self._release(held, 0)
@@ -190,6 +200,12 @@ class Poller:
             await self._give_up(held, f"it failed {tries} times")
         elif self._poison is not None:
             await self._release(held, self._options.visibility_timeout_s)
+
+    def _remember(self, held: _InHand) -> None:
+        """Note that it needs no second run, even if it cannot be deleted now."""
+        self._finished[held.message.id] = None
+        if len(self._finished) > _REMEMBERED:
+            del self._finished[next(iter(self._finished))]
 
     async def _keep(self, held: _InHand) -> None:
         """Keep the message hidden until its processing is over, or another host has it."""
@@ -219,6 +235,7 @@ class Poller:
     async def _delete(self, held: _InHand) -> None:
         with _unless_lost():
             await self._queue.delete_message(held.message.id, held.receipt)
+            self._finished.pop(held.message.id, None)
 
     async def _give_up(self, held: _InHand, why: str) -> None:
         """Move the message to the poison queue, or leave it hidden where there is none."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from azure.core.exceptions import ServiceRequestError
 from azure.storage.queue import QueueMessage
 from azure.storage.queue.aio import QueueClient
 
@@ -48,6 +49,27 @@ class Line:
     async def count(self) -> int:
         """How many messages there are, hidden ones too."""
         return (await self.queue.get_queue_properties()).approximate_message_count or 0
+
+
+class Halting:
+    """A queue whose answers come late, or whose first deletion does not arrive."""
+
+    def __init__(self, queue: QueueClient, *, late_s: float = 0.0, deaf: bool = False) -> None:
+        self._queue, self._late_s, self._deaf = queue, late_s, deaf
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._queue, name)
+
+    async def update_message(self, *arguments: Any, **options: Any) -> Any:
+        answer = await self._queue.update_message(*arguments, **options)
+        await asyncio.sleep(self._late_s)
+        return answer
+
+    async def delete_message(self, *arguments: Any) -> None:
+        if self._deaf:
+            self._deaf = False
+            raise ServiceRequestError("the connection is gone")
+        await self._queue.delete_message(*arguments)
 
 
 @pytest.fixture
@@ -115,6 +137,42 @@ async def test_a_claim_that_ran_out_unnoticed_makes_no_second_run_beside_the_fir
         await comes_true(settled)
 
     assert len(line.seen) == 1
+
+
+async def test_what_was_let_go_runs_again_even_before_the_answer_to_that_comes(line: Line) -> None:
+    async def work(message: QueueMessage) -> Outcome:
+        return FAILED if message.dequeue_count != 3 else DONE
+
+    await put(line.queue, "hasty")
+    slow: Any = Halting(line.queue, late_s=0.5)
+    hasty = Line(slow, line.poison)
+    async with hasty.polled(work, SHORT):
+
+        async def settled() -> bool:
+            return await line.count() == 0
+
+        await comes_true(settled)
+
+    assert [message.dequeue_count for message in hasty.seen] == [1, 2, 3]
+
+
+async def test_what_succeeded_and_could_not_be_deleted_is_deleted_later_without_a_run(
+    line: Line,
+) -> None:
+    async def work(_: QueueMessage) -> Outcome:
+        return DONE
+
+    await put(line.queue, "once")
+    deaf: Any = Halting(line.queue, deaf=True)
+    once = Line(deaf, line.poison)
+    async with once.polled(work, NEVER_RENEWED):
+
+        async def settled() -> bool:
+            return await line.count() == 0
+
+        await comes_true(settled)
+
+    assert [message.dequeue_count for message in once.seen] == [1]
 
 
 async def test_a_message_that_another_host_took_meanwhile_is_left_to_it(line: Line) -> None:
