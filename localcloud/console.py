@@ -89,6 +89,8 @@ def print_welcome(out: Console, record: CloudRecord, state: str, took_s: float) 
     """The addresses, the demo people, and a first request to paste."""
     out.print(f"\n[bold green]Ready[/] in {took_s:.1f} s. The data lives in {state}\n")
     addresses = Table(box=None, show_header=False, padding=(0, 2, 0, 2))
+    addresses.add_column(no_wrap=True)
+    addresses.add_column(overflow="fold")  # to be copied whole, however narrow the terminal
     for name, url in record.urls.items():
         if name != "functions":
             addresses.add_row(name, url)
