@@ -1,0 +1,1 @@
+"""The notifier: live notifications for connected people, the one part that runs on AKS."""
