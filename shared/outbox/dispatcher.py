@@ -15,8 +15,8 @@ from uuid import UUID
 
 from shared import telemetry
 from shared.db import Database
-from shared.outbox import events
-from shared.outbox.events import Outgoing
+from shared.outbox import channels
+from shared.outbox.channels import Channel, Outgoing
 from shared.outbox.sender import Sender
 
 AGGREGATES_PER_BATCH = 64
@@ -38,16 +38,19 @@ _log = telemetry.logger(__name__)
 
 
 class Dispatcher:
-    """One per process: concurrent invocations' events go out together, in one transaction."""
+    """One per process and channel: invocations at a time share a batch, and a transaction."""
 
     def __init__(
         self,
         database: Database,
         sender: Sender,
         *,
+        channel: Channel = channels.SERVICE_BUS,
+        pace_s: float = PACE_S,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._database, self._sender, self._clock = database, sender, clock
+        self._channel, self._pace_s = channel, pace_s
         # Each with the time when it is left to whoever is sending it now.
         self._waiting: dict[UUID, float] = {}
         self._worker: asyncio.Task[None] | None = None
@@ -83,8 +86,8 @@ class Dispatcher:
         sent = 0
         while sent < limit:
             async with self._database.reading() as tx:
-                waiting = await events.oldest_waiting(
-                    tx, limit=EVENTS_PER_BATCH, older_than_s=older_than_s
+                waiting = await channels.oldest_waiting(
+                    tx, self._channel, limit=EVENTS_PER_BATCH, older_than_s=older_than_s
                 )
             progress, _ = await self._send(waiting) if waiting else (0, ())
             if not progress:
@@ -96,7 +99,7 @@ class Dispatcher:
     async def lag_s(self) -> float:
         """Age in seconds of the oldest unsent event; 0.0 when nothing waits."""
         async with self._database.reading() as tx:
-            return await events.lag_s(tx)
+            return await channels.lag_s(tx, self._channel)
 
     async def close(self) -> None:
         """Finish what waits, within a second, and let go of the broker."""
@@ -126,7 +129,7 @@ class Dispatcher:
                 self._rest(telemetry.describe(fault))
                 return
             took = time.monotonic() - began
-            self._next_batch_at = began + min(max(PACE_S, REST * took), SLOWEST_PACE_S)
+            self._next_batch_at = began + max(self._pace_s, min(REST * took, SLOWEST_PACE_S))
             self._recovered()
             if self._wait_again(batch, busy):
                 await asyncio.sleep(CLAIM_AGAIN_AFTER_S)
@@ -148,13 +151,13 @@ class Dispatcher:
     def _rest(self, reason: str) -> None:
         """Let the next invocations pass; only the first time in a row is worth a line."""
         if self._rests_until is None:
-            _log.warning("events wait for the relay: %s", reason)
+            _log.warning("events for %s wait for the relay: %s", self._channel.name, reason)
         self._rests_until = self._clock() + BROKER_REST_S
 
     def _recovered(self) -> None:
         if self._rests_until is not None:
             self._rests_until = None
-            _log.info("events are sent again")
+            _log.info("events are sent to %s again", self._channel.name)
 
     async def _send(self, aggregate_ids: Collection[UUID]) -> tuple[int, Collection[UUID]]:
         """Claim, send, mark: how many events went out, and which aggregates others are sending.
@@ -165,7 +168,9 @@ class Dispatcher:
         sent: list[Outgoing] = []
         faults: list[Exception] = []
         async with self._database.pipelined() as tx:
-            claimed, outgoing = await events.claim(tx, aggregate_ids, limit=EVENTS_PER_BATCH)
+            claimed, outgoing = await channels.claim(
+                tx, self._channel, aggregate_ids, limit=EVENTS_PER_BATCH
+            )
             by_topic = attrgetter("topic")
             for topic, of_topic in groupby(sorted(outgoing, key=by_topic), by_topic):
                 batch = list(of_topic)
@@ -176,7 +181,7 @@ class Dispatcher:
                 else:
                     sent += batch
             if sent:
-                await events.mark_sent(tx, sent)
+                await channels.mark_sent(tx, self._channel, sent)
         if faults:
             raise faults[0]
         return len(sent), set(aggregate_ids) - set(claimed)

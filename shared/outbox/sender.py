@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from pydantic import SecretStr
 
 from shared import telemetry
-from shared.outbox.events import Outgoing
+from shared.outbox.channels import Outgoing
 
 if TYPE_CHECKING:
     from azure.servicebus import ServiceBusMessage

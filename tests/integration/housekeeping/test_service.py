@@ -46,6 +46,7 @@ async def test_everything_kept_long_enough_is_forgotten(database: Database) -> N
                 tx, topic="order-events", type_="order.placed.v1", aggregate_id=uuid7(), data={}
             )
         await tx.execute("UPDATE messaging.outbox SET sent_at = now() - interval '8 days'")
+        await tx.execute("UPDATE messaging.publications SET published_at = now()")
         await inbox.claim(tx, "orders-saga", "old")
         await tx.execute("UPDATE messaging.inbox SET received_at = now() - interval '31 days'")
         await inbox.claim(tx, "orders-saga", "new")
