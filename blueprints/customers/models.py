@@ -1,6 +1,7 @@
 """What is known of a customer, and what a customer may say of himself."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Literal, Self
 from uuid import UUID
@@ -179,6 +180,16 @@ class SegmentSummary(BaseModel):
     meaning: str
     customers: int
     more: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Contact:
+    """How to reach a customer, and in which language (ISO 639-1)."""
+
+    name: str
+    email: str
+    phone: str | None
+    language: str
 
 
 class CustomerErased(Problem):

@@ -6,7 +6,7 @@ from uuid import UUID
 from psycopg.rows import class_row, scalar_row
 from psycopg.types.json import Jsonb
 
-from blueprints.customers.models import Customer, Profile, UpdateCustomer
+from blueprints.customers.models import Contact, Customer, Profile, UpdateCustomer
 from shared.db import Pending, Transaction
 
 REGISTERED = """
@@ -61,6 +61,21 @@ async def customer(tx: Transaction, customer_id: UUID) -> Customer | None:
     """The customer with this id."""
     async with tx.cursor(row_factory=class_row(Customer)) as cursor:
         return await (await cursor.execute(BY_ID, {"customer_id": customer_id})).fetchone()
+
+
+CONTACT = """
+    SELECT c.name, c.email, c.phone, p.language
+    FROM customers.customers AS c
+    JOIN customers.customer_preferences AS p ON p.customer_id = c.id
+    WHERE c.id = %(customer_id)s
+        AND c.status <> 'erased'
+"""
+
+
+async def contact(tx: Transaction, customer_id: UUID) -> Contact | None:
+    """How to reach the customer with this id."""
+    async with tx.cursor(row_factory=class_row(Contact)) as cursor:
+        return await (await cursor.execute(CONTACT, {"customer_id": customer_id})).fetchone()
 
 
 CHANGED = """

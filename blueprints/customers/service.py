@@ -4,6 +4,7 @@ from uuid import UUID
 
 from blueprints.customers import repository
 from blueprints.customers.models import (
+    Contact,
     Customer,
     CustomerErased,
     Profile,
@@ -62,6 +63,11 @@ class CustomerService:
         if not changed:
             raise EtagMismatch("the customer changed since you read it")
         return customer
+
+    async def contact(self, customer_id: UUID) -> Contact | None:
+        """How to reach the customer; None for one who is unknown or erased."""
+        async with self._database.reading() as tx:
+            return await repository.contact(tx, customer_id)
 
     async def standing(self, customer_id: UUID) -> Standing:
         """Whether the person may order: only an active customer may; an erased one is inactive."""

@@ -2,8 +2,8 @@
 
 from uuid import UUID
 
-from blueprints.orders import repository
-from blueprints.orders.models import Fulfilment, Standing
+from blueprints.orders import book_repository
+from blueprints.orders.models import Fulfilment, OrderNotice, Standing
 from shared.db import Database
 
 
@@ -16,7 +16,12 @@ class OrderBook:
     async def fulfilment(self, order_id: UUID) -> Fulfilment | None:
         """The order as it is now; None if there is none."""
         async with self._database.reading() as tx:
-            return await repository.fulfilment(tx, order_id)
+            return await book_repository.fulfilment(tx, order_id)
+
+    async def notice(self, order_id: UUID) -> OrderNotice | None:
+        """What may be told to the customer of the order as it is now; None if there is none."""
+        async with self._database.reading() as tx:
+            return await book_repository.notice(tx, order_id)
 
 
 def refusal(order: Standing | None) -> str | None:

@@ -248,6 +248,23 @@ class Fulfilment:
 
 
 @dataclass(frozen=True, slots=True)
+class OrderNotice:
+    """What may be told to the customer about an order; amounts in minor units, lines in order.
+
+    `cancel_reason` is the refusal that ended the fulfilment, or `cancel_requested`.
+    """
+
+    number: str
+    customer_id: UUID
+    status: Status
+    currency: str
+    gross_total: int
+    tracking_number: str | None
+    cancel_reason: str | None
+    lines: Sequence[tuple[str, int]]
+
+
+@dataclass(frozen=True, slots=True)
 class Standing:
     """Where an order is; `cancelled_from` is where it was when its cancellation was asked for."""
 

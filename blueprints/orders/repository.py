@@ -13,7 +13,6 @@ from psycopg.types.numeric import Int8
 
 from blueprints.orders.models import (
     Address,
-    Fulfilment,
     Order,
     OrderLine,
     OrderSummary,
@@ -103,19 +102,6 @@ CONDITIONS = {
     "text": sql.SQL("search @@ websearch_to_tsquery('simple', %(text)s)"),
     "before": sql.SQL("(placed_at, id) < (%(before_time)s, %(before_id)s)"),
 }
-
-FULFILMENT = """
-    SELECT
-        o.id, o.customer_id, o.status, o.cancelled_from, o.gross_total, o.currency,
-        o.payment_method,
-        (
-            SELECT jsonb_agg(jsonb_build_array(i.product_id, i.quantity) ORDER BY i.line_no)
-            FROM orders.order_items AS i
-            WHERE i.order_id = o.id
-        ) AS lines
-    FROM orders.orders AS o
-    WHERE o.id = %(id)s
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,24 +211,6 @@ async def listed(
     async with tx.cursor(row_factory=class_row(OrderSummary)) as cursor:
         await cursor.execute(query, {**given, "limit": limit})
         return await cursor.fetchall()
-
-
-async def fulfilment(tx: Transaction, order_id: UUID) -> Fulfilment | None:
-    """What the saga's steps need to know of the order; None if there is none."""
-    async with tx.cursor(row_factory=dict_row) as cursor:
-        row = await (await cursor.execute(FULFILMENT, {"id": order_id})).fetchone()
-    if row is None:
-        return None
-    return Fulfilment(
-        order_id=row["id"],
-        customer_id=row["customer_id"],
-        status=row["status"],
-        cancel_requested=row["status"] == "cancelling" and row["cancelled_from"] == "placed",
-        lines=[(UUID(product_id), quantity) for product_id, quantity in row["lines"]],
-        gross_total=row["gross_total"],
-        currency=row["currency"],
-        payment_method=row["payment_method"],
-    )
 
 
 def _order(row: dict[str, Any]) -> Order:

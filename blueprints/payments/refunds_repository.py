@@ -77,6 +77,11 @@ PENDING_BEFORE = """
     ORDER BY r.requested_at
     LIMIT %(limit)s
 """
+AMOUNT = """
+    SELECT amount
+    FROM payments.refunds
+    WHERE id = %(id)s
+"""
 
 
 async def request(
@@ -123,3 +128,9 @@ async def pending_before(tx: Transaction, *, age: timedelta, limit: int) -> Sequ
     async with tx.cursor(row_factory=class_row(PendingRefund)) as cursor:
         await cursor.execute(PENDING_BEFORE, {"age": age, "limit": limit})
         return await cursor.fetchall()
+
+
+async def amount(tx: Transaction, refund_id: UUID) -> int | None:
+    """How much goes or went back with the refund, in minor units; None if there is none."""
+    row = await (await tx.execute(AMOUNT, {"id": refund_id})).fetchone()
+    return None if row is None else int(row[0])

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from blueprints.payments import repository
+from blueprints.payments import refunds_repository, repository
 from blueprints.payments.models import HistoryEntry, Payment, PaymentQuery
 from shared.auth import Caller
 from shared.db import Database
@@ -47,6 +47,11 @@ class PaymentService:
         """What happened to the order's payment, oldest first."""
         async with self._database.reading() as tx:
             return await repository.history(tx, order_id)
+
+    async def refund_amount(self, refund_id: UUID) -> int | None:
+        """How much a refund gives back, in minor units; None if there is no such refund."""
+        async with self._database.reading() as tx:
+            return await refunds_repository.amount(tx, refund_id)
 
 
 def _instant(text: str) -> datetime:

@@ -12,6 +12,7 @@ from psycopg.rows import dict_row
 from uuid_utils.compat import uuid7
 
 from blueprints.customers import routes
+from blueprints.customers.models import Contact
 from blueprints.customers.service import CustomerService
 from shared.auth import Caller
 from shared.db import Database
@@ -389,6 +390,7 @@ async def test_an_erased_customer_is_gone_for_good(
     assert (read.status_code, changed.status_code) == (404, 404)
     assert await rows(database, alice.id) == before
     assert await customers.standing(alice.id) == "inactive"
+    assert await customers.contact(alice.id) is None
 
 
 async def test_standing_tells_who_may_order(portal: Portal, customers: CustomerService) -> None:
@@ -397,6 +399,19 @@ async def test_standing_tells_who_may_order(portal: Portal, customers: CustomerS
 
     assert await customers.standing(alice.id) == "active"
     assert await customers.standing(uuid7()) == "unknown"
+
+
+async def test_who_writes_to_a_customer_learns_where_and_in_which_language(
+    portal: Portal, customers: CustomerService
+) -> None:
+    alice = client()
+    assert await customers.contact(alice.id) is None
+
+    await portal.call("register_customer", alice, body=PROFILE)
+
+    assert await customers.contact(alice.id) == Contact(
+        name="Alice Example", email="alice@clients.example", phone="+4930123456", language="de"
+    )
 
 
 async def test_a_refused_profile_is_not_kept_and_not_repeated(

@@ -55,7 +55,11 @@ async def test_parts_add_up_to_the_whole_and_no_further(till: Till, bank: Standi
     with pytest.raises(RefundTooLarge) as refused:
         await refund(till, payment_id, 1_501)
     assert refused.value.extra == {"refundable": 1_500}
-    assert (await refund(till, payment_id, None)).amount == 1_500
+    rest = await refund(till, payment_id, None)
+    assert rest.amount == 1_500
+    assert await till.payments.refund_amount(first.id) == 1_000
+    assert await till.payments.refund_amount(rest.id) == 1_500
+    assert await till.payments.refund_amount(uuid4()) is None
 
     assert (await till.row(order))["status"] == "refunded"
     with pytest.raises(NotRefundable):

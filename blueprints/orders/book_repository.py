@@ -1,0 +1,65 @@
+"""What others may know of an order: schema `orders`, read only."""
+
+from uuid import UUID
+
+from psycopg.rows import dict_row
+
+from blueprints.orders.models import Fulfilment, OrderNotice
+from shared.db import Transaction
+
+FULFILMENT = """
+    SELECT
+        o.id, o.customer_id, o.status, o.cancelled_from, o.gross_total, o.currency,
+        o.payment_method,
+        (
+            SELECT jsonb_agg(jsonb_build_array(i.product_id, i.quantity) ORDER BY i.line_no)
+            FROM orders.order_items AS i
+            WHERE i.order_id = o.id
+        ) AS lines
+    FROM orders.orders AS o
+    WHERE o.id = %(id)s
+"""
+NOTICE = """
+    SELECT
+        o.number, o.customer_id, o.status, o.currency, o.gross_total, o.cancel_reason,
+        (
+            SELECT s.tracking_number
+            FROM orders.shipments AS s
+            WHERE s.order_id = o.id AND s.status = 'booked'
+        ) AS tracking_number,
+        (
+            SELECT jsonb_agg(jsonb_build_array(i.name, i.quantity) ORDER BY i.line_no)
+            FROM orders.order_items AS i
+            WHERE i.order_id = o.id
+        ) AS lines
+    FROM orders.orders AS o
+    WHERE o.id = %(id)s
+"""
+
+
+async def fulfilment(tx: Transaction, order_id: UUID) -> Fulfilment | None:
+    """What the saga's steps need to know of the order; None if there is none."""
+    async with tx.cursor(row_factory=dict_row) as cursor:
+        row = await (await cursor.execute(FULFILMENT, {"id": order_id})).fetchone()
+    if row is None:
+        return None
+    return Fulfilment(
+        order_id=row["id"],
+        customer_id=row["customer_id"],
+        status=row["status"],
+        cancel_requested=row["status"] == "cancelling" and row["cancelled_from"] == "placed",
+        lines=[(UUID(product_id), quantity) for product_id, quantity in row["lines"]],
+        gross_total=row["gross_total"],
+        currency=row["currency"],
+        payment_method=row["payment_method"],
+    )
+
+
+async def notice(tx: Transaction, order_id: UUID) -> OrderNotice | None:
+    """What may be told to the customer of the order; None if there is none."""
+    async with tx.cursor(row_factory=dict_row) as cursor:
+        row = await (await cursor.execute(NOTICE, {"id": order_id})).fetchone()
+    if row is None:
+        return None
+    lines = [(name, quantity) for name, quantity in row.pop("lines")]
+    return OrderNotice(**row, lines=lines)
