@@ -3,7 +3,7 @@
 from uuid import UUID
 
 from blueprints.orders import book_repository
-from blueprints.orders.models import Fulfilment, OrderNotice, Standing
+from blueprints.orders.fulfilment_models import Fulfilment, OrderNotice, Standing
 from shared.db import Database
 
 

@@ -4,7 +4,7 @@ from uuid import UUID
 
 from psycopg.rows import dict_row
 
-from blueprints.orders.models import Fulfilment, OrderNotice
+from blueprints.orders.fulfilment_models import Fulfilment, OrderNotice
 from shared.db import Transaction
 
 FULFILMENT = """

@@ -27,7 +27,7 @@ from uuid import UUID
 import azure.durable_functions as df
 
 from blueprints.orders import moves_repository
-from blueprints.orders.models import Standing
+from blueprints.orders.fulfilment_models import Standing
 from shared import telemetry
 from shared.db import Database
 from shared.inbox import Event, Rejected

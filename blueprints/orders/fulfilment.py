@@ -5,7 +5,8 @@ from typing import Protocol
 from uuid import UUID
 
 from blueprints.orders import moves_repository
-from blueprints.orders.models import Standing, Status, StepResult
+from blueprints.orders.fulfilment_models import Standing
+from blueprints.orders.models import Status, StepResult
 from blueprints.orders.moves_repository import SAGA
 from shared import inbox, outbox, telemetry
 from shared.db import Database, Transaction

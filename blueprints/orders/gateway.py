@@ -5,13 +5,8 @@ from typing import Any
 from pydantic import SecretStr
 
 from blueprints.orders.delivery_models import CarrierRate
-from blueprints.orders.models import (
-    AddressNotServed,
-    Booking,
-    Parcel,
-    ShipmentUnstoppable,
-    ShippingFault,
-)
+from blueprints.orders.fulfilment_models import Booking, Parcel
+from blueprints.orders.models import AddressNotServed, ShipmentUnstoppable, ShippingFault
 from blueprints.orders.pricing import TARIFF_NET
 from shared.partner import Answer, NoAnswer, Partner
 from shared.resilience import Breaker

@@ -8,7 +8,8 @@ from uuid import UUID
 
 from psycopg.rows import class_row
 
-from blueprints.orders.models import CancelCause, Standing, Status
+from blueprints.orders.fulfilment_models import Standing
+from blueprints.orders.models import CancelCause, Status
 from shared.db import Transaction
 
 LOCKED = """

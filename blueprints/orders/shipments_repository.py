@@ -7,7 +7,8 @@ from uuid import UUID
 
 from psycopg.rows import class_row, dict_row
 
-from blueprints.orders.models import Address, Booking, Parcel, Standing
+from blueprints.orders.fulfilment_models import Booking, Parcel, Standing
+from blueprints.orders.models import Address
 from shared.db import Transaction
 
 type ShipmentStatus = Literal["booking", "booked", "refused", "cancelling", "cancelled"]

@@ -6,13 +6,8 @@ from uuid import UUID
 
 from blueprints.orders import shipments_repository
 from blueprints.orders.book import refusal
-from blueprints.orders.models import (
-    AddressNotServed,
-    Booking,
-    Parcel,
-    ShipmentUnstoppable,
-    StepResult,
-)
+from blueprints.orders.fulfilment_models import Booking, Parcel
+from blueprints.orders.models import AddressNotServed, ShipmentUnstoppable, StepResult
 from blueprints.orders.shipments_repository import Shipment, ShipmentStatus
 from shared.db import Database
 

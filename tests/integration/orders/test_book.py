@@ -2,7 +2,7 @@
 
 from uuid import uuid4
 
-from blueprints.orders.models import OrderNotice
+from blueprints.orders.fulfilment_models import OrderNotice
 from tests.integration.orders.conftest import POT, TEA, Shop, client
 
 

@@ -7,8 +7,9 @@ from uuid import uuid4
 import pytest
 from pydantic import SecretStr
 
+from blueprints.orders.fulfilment_models import Booking, Parcel
 from blueprints.orders.gateway import ShippingGateway
-from blueprints.orders.models import Booking, Parcel, ShippingFault
+from blueprints.orders.models import ShippingFault
 from blueprints.orders.shipping import Shipping
 from shared.resilience import Breaker
 from tests.integration.orders.conftest import BERLIN, CARLA, Shop
