@@ -15,6 +15,7 @@ from typing import Any, Self
 import psutil
 
 _MARKER = "localcloud-state"
+_ED25519_PKCS8 = bytes.fromhex("302e020100300506032b657004220420")
 _CLOCK_TOLERANCE_S = 2.0
 """A process's start is counted from the boot time, which moves when the clock is set."""
 
@@ -79,18 +80,37 @@ class Secrets:
 
     postgres: str
     platform: str
+    platform_app: str
     durable: str
     servicebus: str
+    eventgrid: str
+    communication: str
+    address_digest: str
+    audit_anchor: str
 
     @classmethod
     def fresh(cls) -> Self:
-        # The broker's key has the shape of Azure's own; the rest stands in URLs unescaped.
+        # What stands in URLs needs no escaping there; Azure's own keys are base64.
         return cls(
             postgres=secrets.token_urlsafe(24),
             platform=secrets.token_urlsafe(24),
+            platform_app=secrets.token_urlsafe(24),
             durable=secrets.token_urlsafe(24),
-            servicebus=base64.b64encode(secrets.token_bytes(32)).decode(),
+            servicebus=_key(),
+            eventgrid=_key(),
+            communication=_key(),
+            address_digest=_key(),
+            audit_anchor=_signing_key(),
         )
+
+
+def _key() -> str:
+    return base64.b64encode(secrets.token_bytes(32)).decode()
+
+
+def _signing_key() -> str:
+    """An Ed25519 private key: PKCS #8 (RFC 8410 §7) in base64, which is a PEM file's middle."""
+    return base64.b64encode(_ED25519_PKCS8 + secrets.token_bytes(32)).decode()
 
 
 class StateFolder:
