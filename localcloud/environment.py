@@ -23,6 +23,13 @@ FIXED: Mapping[str, str] = {
     "OUTBOX_RELAY_SCHEDULE": "*/5 * * * * *",
     "RESERVATION_EXPIRY_SCHEDULE": "0 * * * * *",
     "PAYMENT_RECONCILE_SCHEDULE": "*/30 * * * * *",
+    "NOTIFICATION_SENDING_SCHEDULE": "*/5 * * * * *",
+    "NOTIFICATION_DIGEST_SCHEDULE": "0 */5 * * * *",
+    "AUDIT_ANCHOR_SCHEDULE": "0 10 0 * * *",
+    "AUDIT_PARTITION_SCHEDULE": "0 0 3 * * *",
+    "EMAIL_SENDER": "orders@shop.example",
+    "SMS_SENDER": "+4915000000000",
+    "DEFAULT_TIME_ZONE": "Europe/Berlin",
     "RESERVATION_TTL_S": "3600",
     "CONFIRMATION_WINDOW_S": "900",
     "SAGA_WAITS_S": "1,2,4,8,15,30",
@@ -72,6 +79,14 @@ def application_settings(
             "SharedAccessKeyName=RootManageSharedAccessKey;"
             f"SharedAccessKey={secrets.servicebus};UseDevelopmentEmulator=true;"
         ),
+        "PLATFORM_EVENTS_ENDPOINT": f"{url(ports, 'eventgrid')}/platform-events/api/events",
+        "PLATFORM_EVENTS_KEY": secrets.eventgrid,
+        "CommunicationConnection": (
+            f"endpoint={url(ports, 'communication')}/;accesskey={secrets.communication}"
+        ),
+        "ADDRESS_DIGEST_KEY": secrets.address_digest,
+        "AuditStorage": azurite.connection_string(ports),
+        "AUDIT_ANCHOR_KEY": secrets.audit_anchor,
         "AUTH_EMPLOYEES_ISSUER": f"{employees}/v2.0",
         "AUTH_EMPLOYEES_AUDIENCE": directory.EMPLOYEES_API.audience,
         "AUTH_EMPLOYEES_JWKS_URL": f"{employees}/discovery/v2.0/keys",

@@ -45,6 +45,25 @@ class Settings(BaseModel):
         str | None, Field(validation_alias="ServiceBusConnection__clientId")
     ] = None
 
+    platform_events_endpoint: str
+    platform_events_key: SecretStr | None = None
+    communication_connection: Annotated[
+        SecretStr | None, Field(validation_alias="CommunicationConnection")
+    ] = None
+    communication_endpoint: Annotated[
+        str | None, Field(validation_alias="CommunicationConnection__endpoint")
+    ] = None
+    email_sender: str
+    sms_sender: Annotated[str, Field(pattern=r"^\+[1-9][0-9]{6,14}$")]
+    address_digest_key: SecretStr
+    default_time_zone: str = "Europe/Berlin"
+
+    audit_storage: Annotated[SecretStr | None, Field(validation_alias="AuditStorage")] = None
+    audit_storage_url: Annotated[
+        str | None, Field(validation_alias="AuditStorage__blobServiceUri")
+    ] = None
+    audit_anchor_key: SecretStr
+
     auth_clients_issuer: str
     auth_clients_audience: str
     auth_clients_jwks_url: str
@@ -76,6 +95,10 @@ class Settings(BaseModel):
     outbox_relay_schedule: str
     reservation_expiry_schedule: str
     payment_reconcile_schedule: str
+    notification_sending_schedule: str
+    notification_digest_schedule: str
+    audit_anchor_schedule: str
+    audit_partition_schedule: str
 
     @property
     def service_bus_address(self) -> str:

@@ -34,6 +34,8 @@ def test_the_sample_settings_are_the_documented_ones() -> None:
     instead_of_a_connection_string = {
         "ServiceBusConnection__fullyQualifiedNamespace",
         "ServiceBusConnection__clientId",
+        "CommunicationConnection__endpoint",
+        "AuditStorage__blobServiceUri",
     }
 
     assert values.keys() == (setting_names() | of_the_host) - instead_of_a_connection_string

@@ -7,6 +7,17 @@ from shared.config import Settings
 
 ENVIRONMENT = {
     "PG_URL": "postgresql://platform:secret@127.0.0.1:5433/platform",
+    "PLATFORM_EVENTS_ENDPOINT": "http://127.0.0.1:7081/platform-events/api/events",
+    "PLATFORM_EVENTS_KEY": "events-key",
+    "CommunicationConnection": "endpoint=http://127.0.0.1:7082/;accesskey=secret",
+    "EMAIL_SENDER": "orders@shop.example",
+    "SMS_SENDER": "+4915000000000",
+    "ADDRESS_DIGEST_KEY": "digest-secret",
+    "AUDIT_ANCHOR_KEY": "anchor-secret",
+    "NOTIFICATION_SENDING_SCHEDULE": "*/5 * * * * *",
+    "NOTIFICATION_DIGEST_SCHEDULE": "0 */5 * * * *",
+    "AUDIT_ANCHOR_SCHEDULE": "0 10 0 * * *",
+    "AUDIT_PARTITION_SCHEDULE": "0 0 3 * * *",
     "REDIS_URL": "redis://127.0.0.1:6380/0",
     "ServiceBusConnection": "Endpoint=sb://127.0.0.1;SharedAccessKeyName=n;SharedAccessKey=secret",
     "AUTH_CLIENTS_ISSUER": "http://127.0.0.1:7080/c/v2.0",
@@ -45,6 +56,10 @@ def test_what_is_not_set_has_the_documented_default() -> None:
         "pg_prepare": True,
         "service_bus_namespace": None,
         "service_bus_client_id": None,
+        "communication_endpoint": None,
+        "default_time_zone": "Europe/Berlin",
+        "audit_storage": None,
+        "audit_storage_url": None,
         "payment_gateway_scope": "api://payment-gateway/.default",
         "partner_timeout_s": 5.0,
         "partner_breaker_faults": 5,
@@ -57,7 +72,10 @@ def test_what_is_not_set_has_the_documented_default() -> None:
     }
 
 
-SET = {name.lower() for name in ENVIRONMENT} | {"service_bus_connection"}
+SET = {name.lower() for name in ENVIRONMENT} | {
+    "service_bus_connection",
+    "communication_connection",
+}
 
 
 def test_a_namespace_takes_the_place_of_a_connection_string() -> None:
