@@ -18,6 +18,7 @@ CREATE TABLE notifications.notifications (
     facts jsonb NOT NULL DEFAULT '{}' CHECK (jsonb_typeof(facts) = 'object'),
     message jsonb CHECK (jsonb_typeof(message) = 'object'),
     template_version integer NOT NULL CHECK (template_version > 0),
+    listed boolean NOT NULL DEFAULT true,
     occurred_at timestamptz NOT NULL,
     created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     read_at timestamptz,
@@ -28,15 +29,18 @@ CREATE TABLE notifications.notifications (
 COMMENT ON COLUMN notifications.notifications.position IS
     'The order in which one recipient (or one audience) was told: given under a lock per recipient.';
 
+COMMENT ON COLUMN notifications.notifications.listed IS
+    'False where the person does not want this type in the app; other channels may carry it.';
+
 CREATE UNIQUE INDEX notifications_once ON notifications.notifications (
     event_id, type, COALESCE(recipient_id::text, audience)
 );
 
 CREATE INDEX notifications_of_recipient ON notifications.notifications (recipient_id, position)
-    WHERE recipient_id IS NOT NULL;
+    WHERE recipient_id IS NOT NULL AND listed;
 
 CREATE INDEX notifications_unread ON notifications.notifications (recipient_id, position)
-    WHERE recipient_id IS NOT NULL AND read_at IS NULL;
+    WHERE recipient_id IS NOT NULL AND listed AND read_at IS NULL;
 
 CREATE INDEX notifications_of_audience ON notifications.notifications (audience, position)
     WHERE audience IS NOT NULL;
@@ -107,6 +111,9 @@ COMMENT ON COLUMN notifications.deliveries.status IS
 
 CREATE INDEX deliveries_due ON notifications.deliveries (due_at)
     WHERE status = 'pending';
+
+CREATE INDEX deliveries_to_gather ON notifications.deliveries (due_at, recipient_id)
+    WHERE status = 'pending' AND digest AND digest_id IS NULL;
 
 CREATE INDEX deliveries_by_reference ON notifications.deliveries (provider_reference)
     WHERE provider_reference IS NOT NULL;

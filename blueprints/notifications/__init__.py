@@ -1,0 +1,1 @@
+"""Notifications: telling people what happened, on the channels they want, once."""
