@@ -162,7 +162,10 @@ class LocalCloud:
     def record(self) -> CloudRecord:
         """What `cloud.json` says about this cloud now."""
         assert self._supervisor is not None, "the cloud was not started"
-        speak_http = ("functions", "dashboard", "identity", "erp", "payment", "shipping")
+        speak_http = (
+            *("functions", "notifier", "dashboard", "identity"),
+            *("erp", "payment", "shipping"),
+        )
         urls = {name: self.url(name) for name in speak_http}
         return CloudRecord(
             state=self._phase,

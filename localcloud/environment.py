@@ -104,6 +104,16 @@ def application_settings(
     }
 
 
+def notifier_settings(ports: Mapping[str, int], application: Mapping[str, str]) -> dict[str, str]:
+    """The settings of the notifier: the application's, as far as it reads them, and its address."""
+    shared = {
+        name: value
+        for name, value in application.items()
+        if name == "REDIS_URL" or name.startswith("AUTH_")
+    }
+    return shared | {"NOTIFIER_HOST": HOST, "NOTIFIER_PORT": str(ports["notifier"])}
+
+
 def host_settings(
     ports: Mapping[str, int], secrets: Secrets, sockets: Path | None = None
 ) -> dict[str, str]:

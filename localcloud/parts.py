@@ -222,6 +222,21 @@ FUNCTIONS = Part(
 )
 
 
+NOTIFIER = Part(
+    name="notifier",
+    ports=("notifier",),
+    after=("valkey", "identity"),
+    command=lambda site: Command(
+        [sys.executable, "-m", "notifier"],
+        settings=environment.notifier_settings(
+            site.ports, environment.application_settings(site.ports, site.secrets)
+        ),
+    ),
+    probe=lambda site: probes.http_health(site.ports["notifier"], "/health/live"),
+    announces=False,
+)
+
+
 def _load_catalogue(site: Site) -> str:
     # Its HTTP client is large, and whoever only looks at parts does without.
     from localcloud import catalogue  # noqa: PLC0415
@@ -258,6 +273,7 @@ ALL: tuple[Step, ...] = (
     SHIPPING,
     DATABASES,
     MIGRATIONS,
+    NOTIFIER,
     FUNCTIONS,
     CATALOGUE,
     DASHBOARD,

@@ -16,18 +16,18 @@ def listening(port: int) -> None:
         pass
 
 
-def http_health(port: int) -> None:
-    """Returns when the part answers 200 on `/health`."""
+def http_health(port: int, path: str = "/health") -> None:
+    """Returns when the part answers 200 on its health `path`."""
     connection = http.client.HTTPConnection(HOST, port, timeout=TIMEOUT_S)
     try:
-        connection.request("GET", "/health")
+        connection.request("GET", path)
         status = connection.getresponse().status
     except http.client.HTTPException as broken:
         raise OSError(f"no HTTP answer: {broken}") from broken
     finally:
         connection.close()
     if status != http.HTTPStatus.OK:
-        raise OSError(f"GET /health answered {status}")
+        raise OSError(f"GET {path} answered {status}")
 
 
 def valkey(port: int) -> None:
