@@ -2,7 +2,7 @@
 
 `templates/<type>/v<n>/<language>.j2` defines the macros subject, mail, sms, title and text. One
 that was ever used stays as it is: what was said then is said so for ever, new words are a new
-version. `mail` is written once and made twice, as plain text and as HTML, by the `part` it is given.
+version. `mail` is written once and made twice, as plain text and as HTML, by the `part` it gets.
 """
 
 import functools
