@@ -4,7 +4,7 @@ from uuid import UUID
 
 from blueprints.orders import book_repository
 from blueprints.orders.fulfilment_models import Fulfilment, OrderNotice, Standing
-from shared.db import Database
+from shared.db import Database, Transaction
 
 
 class OrderBook:
@@ -21,7 +21,11 @@ class OrderBook:
     async def notice(self, order_id: UUID) -> OrderNotice | None:
         """What may be told to the customer of the order as it is now; None if there is none."""
         async with self._database.reading() as tx:
-            return await book_repository.notice(tx, order_id)
+            return await self.notice_in(tx, order_id)
+
+    async def notice_in(self, tx: Transaction, order_id: UUID) -> OrderNotice | None:
+        """What `notice` tells, for a caller who has a connection in hand."""
+        return await book_repository.notice(tx, order_id)
 
 
 def refusal(order: Standing | None) -> str | None:

@@ -7,7 +7,7 @@ from uuid import UUID
 from blueprints.payments import refunds_repository, repository
 from blueprints.payments.models import HistoryEntry, Payment, PaymentQuery
 from shared.auth import Caller
-from shared.db import Database
+from shared.db import Database, Transaction
 from shared.http import Page, decode_cursor, encode_cursor
 from shared.problem import NotFound
 
@@ -51,7 +51,11 @@ class PaymentService:
     async def refund_amount(self, refund_id: UUID) -> int | None:
         """How much a refund gives back, in minor units; None if there is no such refund."""
         async with self._database.reading() as tx:
-            return await refunds_repository.amount(tx, refund_id)
+            return await self.refund_amount_in(tx, refund_id)
+
+    async def refund_amount_in(self, tx: Transaction, refund_id: UUID) -> int | None:
+        """What `refund_amount` tells, for a caller who has a connection in hand."""
+        return await refunds_repository.amount(tx, refund_id)
 
 
 def _instant(text: str) -> datetime:
