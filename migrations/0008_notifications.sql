@@ -75,6 +75,7 @@ CREATE TABLE notifications.people (
     quiet_until time,
     digest text NOT NULL DEFAULT 'off' CHECK (digest IN ('off', 'daily', 'weekly')),
     digest_at time NOT NULL DEFAULT '08:00',
+    digested_at timestamptz,
     version integer NOT NULL DEFAULT 1 CHECK (version > 0),
     updated_at timestamptz NOT NULL DEFAULT now(),
     CHECK (num_nonnulls(quiet_from, quiet_until) IN (0, 2)),
@@ -83,6 +84,9 @@ CREATE TABLE notifications.people (
 
 COMMENT ON TABLE notifications.people IS
     'When a person wants to be left alone, and whether in one message a day or week; local hours.';
+
+COMMENT ON COLUMN notifications.people.digested_at IS
+    'When the latest digest was due: what turns up late for it waits for the next.';
 
 -- One row per notification and channel; the log of what became of it is in `attempts`.
 CREATE TABLE notifications.deliveries (
@@ -112,7 +116,7 @@ COMMENT ON COLUMN notifications.deliveries.status IS
 CREATE INDEX deliveries_due ON notifications.deliveries (due_at)
     WHERE status = 'pending';
 
-CREATE INDEX deliveries_to_gather ON notifications.deliveries (due_at, recipient_id)
+CREATE INDEX deliveries_to_gather ON notifications.deliveries (recipient_id, due_at)
     WHERE status = 'pending' AND digest AND digest_id IS NULL;
 
 CREATE INDEX deliveries_by_reference ON notifications.deliveries (provider_reference)
