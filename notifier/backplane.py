@@ -16,7 +16,7 @@ from notifier.registry import Registry
 from shared import telemetry
 from shared.live import FEED, FEED_KEPT_S, LiveMessage
 
-BLOCK_S = 2.0
+BLOCK_S = 1.0
 READ_AT_ONCE = 500
 ANSWER_WITHIN_S = 2.0
 RETRY_S = (0.1, 0.5)
@@ -68,17 +68,20 @@ class Backplane:
         block_ms = int(BLOCK_S * 1000) if self.connected else 1
         answer: Any = await self._redis.xread({FEED: position}, READ_AT_ONCE, block_ms)
         entries = answer[0][1] if answer else []
-        if not entries:
-            await self._look_for_loss()
-        self._back()
+        lost = not entries and await self._is_lost()
+        told = self._back()
+        if lost and not told:
+            self._registry.resync("flush")
         for entry_id, fields in entries:
-            self._take(entry_id, fields)
+            self._take(entry_id, fields, told=told)
+            told = False
             await asyncio.sleep(0)  # those who write to clients take turns with the reader
 
-    def _take(self, entry_id: str, fields: Mapping[str, str]) -> None:
+    def _take(self, entry_id: str, fields: Mapping[str, str], *, told: bool) -> None:
+        """`told`: the clients have just been told to fetch, whatever this shows."""
         gap = not self._follows(entry_id, fields.get("p", ""))
         self._move(entry_id)
-        if gap:
+        if gap and not told:
             self._registry.resync("gap")
         try:
             entry = Entry(entry_id, LiveMessage.from_text(fields["m"]))
@@ -98,19 +101,21 @@ class Backplane:
         # The feed itself is dropped after a day without messages.
         return not previous and _days_apart(self._position, place(entry_id)[0])
 
-    async def _look_for_loss(self) -> None:
-        """In a quiet moment: whether the feed still ends where we are, or further on."""
+    async def _is_lost(self) -> bool:
+        """In a quiet moment: whether the feed ends before the place where we are.
+
+        It was flushed, or another server took over that did not have it all. We go back to its end.
+        """
         assert self._position is not None
         tail = await self._tail()
         if tail is not None and place(tail) >= place(self._position):
-            return
+            return False
         if tail is None:
             seconds, _ = await self._redis.time()
             if self._position == START or _days_apart(self._position, seconds * 1000):
-                return
-        # Flushed, or another server took over that did not have it all.
+                return False
         self._move(tail or START)
-        self._registry.resync("flush")
+        return True
 
     async def _tail(self) -> str | None:
         newest: Any = await self._redis.xrevrange(FEED, count=1)
@@ -125,15 +130,17 @@ class Backplane:
         self.connected, self._outage = False, True
         self._metrics.feed_connected.set(0)
 
-    def _back(self) -> None:
+    def _back(self) -> bool:
+        """Redis answers; whether that ended an outage, of which the clients are told."""
         if self.connected:
-            return
+            return False
         self.connected = True
         self._metrics.feed_connected.set(1)
         _log.info("the feed is read")
-        if self._outage:
-            self._outage = False
+        outage, self._outage = self._outage, False
+        if outage:
             self._registry.resync("outage")
+        return outage
 
 
 def _days_apart(position: str, now_ms: int) -> bool:

@@ -148,7 +148,7 @@ class Client:
         self.outbox.finish(*last, farewell)
 
     def tick(self, position: str | None) -> None:
-        """What time brings, about once a second: heartbeat, expiry, time-outs."""
+        """What time brings, twice a second: heartbeat, expiry, time-outs."""
         now, settings = self._clock(), self._settings
         patience = settings.notifier_client_timeout_s
         if self.reason is not None:

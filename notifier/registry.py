@@ -11,7 +11,7 @@ from notifier.metrics import Metrics
 from notifier.settings import Settings
 from shared import telemetry
 
-TICK_S = 1.0
+TICK_S = 0.5
 DRAIN_STEP_S = 0.05
 
 _log = telemetry.logger(__name__)

@@ -19,24 +19,26 @@ from notifier.registry import Registry
 from notifier.settings import Settings
 from shared import telemetry
 
-HEAD_WITHIN_S = 15.0
 HEAD_LIMIT = 64 * 1024
 KEEP_ALIVE_S = 65
 """Longer than a gateway keeps an idle line, so that it is the gateway who ends it."""
+SEND_BUFFER = 64 * 1024
+"""The kernel's, for each line: left alone it grows to megabytes for whoever does not read."""
 GRACE_S = 5
 
 _log = telemetry.logger(__name__)
 
 
 class _Http(HttpToolsProtocol):
-    """Gives a request's head 15 seconds and 64 KiB, and the application a way to cut the line."""
+    """Bounds a request's head in time and size, and gives the application a way to cut the line."""
 
+    head_within_s = 15.0
     _head_bytes = 0
     _head_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._head_timer = self.loop.call_later(HEAD_WITHIN_S, transport.abort)
+        self._head_timer = self.loop.call_later(self.head_within_s, transport.abort)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_timer()
@@ -53,7 +55,7 @@ class _Http(HttpToolsProtocol):
         super().on_message_begin()
         self._head_bytes = 0
         if self._head_timer is None:
-            self._head_timer = self.loop.call_later(HEAD_WITHIN_S, self.transport.abort)
+            self._head_timer = self.loop.call_later(self.head_within_s, self.transport.abort)
 
     def on_headers_complete(self) -> None:
         self._stop_timer()
@@ -89,6 +91,7 @@ class _Server(uvicorn.Server):
 def listener(host: str, port: int) -> socket.socket:
     """A listening TCP socket; port 0 takes a free one. OSError when the port is taken."""
     bound = socket.create_server((host, port), backlog=2048, reuse_port=False)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)  # lines inherit it
     bound.setblocking(False)
     return bound
 
@@ -99,7 +102,7 @@ async def serve(app: ASGIApp, registry: Registry, settings: Settings) -> None:
     A second signal cuts all lines at once. OSError when the port is taken.
     """
     bound = listener(settings.notifier_host, settings.notifier_port)
-    server = _Server(_config(app))
+    server = _Server(_config(app, settings))
     loop = asyncio.get_running_loop()
     stopping = asyncio.Event()
 
@@ -126,12 +129,12 @@ async def serve(app: ASGIApp, registry: Registry, settings: Settings) -> None:
     _log.info("stopped")
 
 
-def _config(app: Any) -> uvicorn.Config:
+def _config(app: Any, settings: Settings) -> uvicorn.Config:
     # uvicorn writes the whole URL of a WebSocket into its log, query string and all.
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
     return uvicorn.Config(
         app,
-        http=_Http,
+        http=type("Http", (_Http,), {"head_within_s": settings.notifier_handshake_s}),
         ws=_WebSocket,
         ws_max_size=BODY_LIMIT,
         ws_per_message_deflate=False,  # costs more memory per client than all the rest
