@@ -113,8 +113,11 @@ COMMENT ON COLUMN notifications.deliveries.status IS
     'pending: to be sent at due_at; accepted: the provider took it; delivered, bounced: its report; '
     'failed: given up; suppressed: a dead address; skipped: not wanted, outdated or nowhere to go.';
 
-CREATE INDEX deliveries_due ON notifications.deliveries (due_at)
+CREATE INDEX deliveries_due ON notifications.deliveries (channel, due_at)
     WHERE status = 'pending';
+
+CREATE INDEX deliveries_of_digest ON notifications.deliveries (digest_id)
+    WHERE digest_id IS NOT NULL;
 
 CREATE INDEX deliveries_to_gather ON notifications.deliveries (recipient_id, due_at)
     WHERE status = 'pending' AND digest AND digest_id IS NULL;
