@@ -14,11 +14,14 @@ from azure.servicebus.exceptions import OperationTimeoutError
 from localcloud.functions.deliveries import Delivery, takes_many
 from localcloud.functions.execution import Outcome
 from localcloud.functions.logs import host_log
+from localcloud.functions.session_receivers import SessionReceivers
 from localcloud.functions.settings import ServiceBusOptions
 
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 5.0
 _RENEWAL_CHECK_S = 0.5
 _LISTEN_S = 60.0
+_WAITING = 8
+"""How many wait for the next session at a time: each holds a connection, even when all is quiet."""
 
 Messages = Sequence[ServiceBusReceivedMessage]
 
@@ -41,8 +44,9 @@ class Rounds:
         self._size = options.max_batch_size if self._many else 1
         self._least = options.min_batch_size if self._many else 1
         self._in_sessions = bool(function.fields.get("isSessionsEnabled"))
-        # One waits for the next session; the others work on theirs, or wait for their turn.
-        self._accepting = asyncio.Lock()
+        # Some wait for the next session; the others work on theirs, or wait for their turn.
+        self._accepting = asyncio.Semaphore(_WAITING)
+        self._sessions = SessionReceivers(self._new_receiver, spare=_WAITING)
         self._stopping = asyncio.Event()
         self._ended = asyncio.Event()
         self._away = False
@@ -70,7 +74,8 @@ class Rounds:
         await self._ended.wait()
 
     async def close(self) -> None:
-        """Nothing to do here: each round hangs up by itself."""
+        """Hang up what was kept for later sessions."""
+        await self._sessions.close()
 
     async def _serve(self) -> None:
         pause_s = _FIRST_PAUSE_S
@@ -82,15 +87,15 @@ class Rounds:
                     self._say_it_is_back()
                     pause_s = _FIRST_PAUSE_S
                     await self._work_through(receiver)
+                    await self._hang_up(receiver, well=True)
             except OperationTimeoutError:
                 continue  # no session had a message
             except Exception as error:  # noqa: BLE001 - the SDK raises far more than its own errors
                 self._say_it_is_away(error)
+                if receiver is not None:
+                    await self._hang_up(receiver, well=False)
                 await self._unless_stopped(asyncio.sleep(pause_s))
                 pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
-            finally:
-                if receiver is not None:
-                    await _closed(receiver)
 
     def _say_it_is_away(self, error: Exception) -> None:
         if not self._away:
@@ -104,6 +109,8 @@ class Rounds:
 
     async def _accept(self) -> ServiceBusReceiver:
         async with self._accepting:
+            if self._in_sessions:
+                return await self._sessions.accept()
             receiver = self._new_receiver()
             try:
                 await receiver.__aenter__()
@@ -111,6 +118,14 @@ class Rounds:
                 await _closed(receiver)
                 raise
             return receiver
+
+    async def _hang_up(self, receiver: ServiceBusReceiver, *, well: bool) -> None:
+        if not self._in_sessions:
+            await _closed(receiver)
+        elif well and not self._stopping.is_set():
+            await self._sessions.release(receiver)
+        else:
+            await self._sessions.discard(receiver)
 
     def _new_receiver(self) -> ServiceBusReceiver:
         options: dict[str, Any] = {"prefetch_count": self._options.prefetch_count}
