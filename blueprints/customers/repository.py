@@ -1,5 +1,6 @@
 """All SQL of customers and their preferences. An erased customer is nowhere to be found."""
 
+from collections.abc import Collection, Mapping
 from typing import Any
 from uuid import UUID
 
@@ -76,6 +77,27 @@ async def contact(tx: Transaction, customer_id: UUID) -> Contact | None:
     """How to reach the customer with this id."""
     async with tx.cursor(row_factory=class_row(Contact)) as cursor:
         return await (await cursor.execute(CONTACT, {"customer_id": customer_id})).fetchone()
+
+
+CONTACTS = """
+    SELECT c.id, c.name, c.email, c.phone, p.language
+    FROM customers.customers AS c
+    JOIN customers.customer_preferences AS p ON p.customer_id = c.id
+    WHERE c.id = ANY(%(customer_ids)s)
+        AND c.status <> 'erased'
+"""
+
+
+async def ask_contacts(
+    tx: Transaction, customer_ids: Collection[UUID]
+) -> Pending[Mapping[UUID, Contact]]:
+    """How to reach each of these customers; who is unknown or erased is absent."""
+    cursor = await tx.execute(CONTACTS, {"customer_ids": list(customer_ids)})
+
+    async def told() -> Mapping[UUID, Contact]:
+        return {row[0]: Contact(*row[1:]) for row in await cursor.fetchall()}
+
+    return told
 
 
 CHANGED = """

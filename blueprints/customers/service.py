@@ -1,5 +1,6 @@
 """What customers and employees may ask about customers; who owns what is decided here."""
 
+from collections.abc import Collection, Mapping
 from uuid import UUID
 
 from blueprints.customers import repository
@@ -68,6 +69,12 @@ class CustomerService:
         """How to reach the customer; None for one who is unknown or erased."""
         async with self._database.reading() as tx:
             return await repository.contact(tx, customer_id)
+
+    async def ask_contacts(
+        self, tx: Transaction, customer_ids: Collection[UUID]
+    ) -> Pending[Mapping[UUID, Contact]]:
+        """What `contact` tells of many, for a caller with other questions to the database."""
+        return await repository.ask_contacts(tx, customer_ids)
 
     async def standing(self, customer_id: UUID) -> Standing:
         """Whether the person may order: only an active customer may; an erased one is inactive."""

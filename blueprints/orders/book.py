@@ -1,10 +1,11 @@
 """What the other slices and the saga's steps may know of an order."""
 
+from collections.abc import Collection, Mapping
 from uuid import UUID
 
 from blueprints.orders import book_repository
 from blueprints.orders.fulfilment_models import Fulfilment, OrderNotice, Standing
-from shared.db import Database, Transaction
+from shared.db import Database, Pending, Transaction
 
 
 class OrderBook:
@@ -26,6 +27,12 @@ class OrderBook:
     async def notice_in(self, tx: Transaction, order_id: UUID) -> OrderNotice | None:
         """What `notice` tells, for a caller who has a connection in hand."""
         return await book_repository.notice(tx, order_id)
+
+    async def ask_statuses(
+        self, tx: Transaction, order_ids: Collection[UUID]
+    ) -> Pending[Mapping[UUID, str]]:
+        """The status of each order that exists, for a caller with other questions."""
+        return await book_repository.ask_statuses(tx, order_ids)
 
 
 def refusal(order: Standing | None) -> str | None:

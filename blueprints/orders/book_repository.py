@@ -1,11 +1,12 @@
 """What others may know of an order: schema `orders`, read only."""
 
+from collections.abc import Collection, Mapping
 from uuid import UUID
 
 from psycopg.rows import dict_row
 
 from blueprints.orders.fulfilment_models import Fulfilment, OrderNotice
-from shared.db import Transaction
+from shared.db import Pending, Transaction
 
 FULFILMENT = """
     SELECT
@@ -35,6 +36,11 @@ NOTICE = """
     FROM orders.orders AS o
     WHERE o.id = %(id)s
 """
+STATUSES = """
+    SELECT id, status
+    FROM orders.orders
+    WHERE id = ANY(%(ids)s)
+"""
 
 
 async def fulfilment(tx: Transaction, order_id: UUID) -> Fulfilment | None:
@@ -63,3 +69,13 @@ async def notice(tx: Transaction, order_id: UUID) -> OrderNotice | None:
         return None
     lines = [(name, quantity) for name, quantity in row.pop("lines")]
     return OrderNotice(**row, lines=lines)
+
+
+async def ask_statuses(tx: Transaction, order_ids: Collection[UUID]) -> Pending[Mapping[UUID, str]]:
+    """The status of each of these orders; one that does not exist is absent."""
+    cursor = await tx.execute(STATUSES, {"ids": list(order_ids)})
+
+    async def told() -> Mapping[UUID, str]:
+        return {row[0]: row[1] for row in await cursor.fetchall()}
+
+    return told
