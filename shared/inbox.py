@@ -8,7 +8,7 @@ import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Protocol
 from uuid import UUID
 
 import azure.functions as func
@@ -99,9 +99,22 @@ class Event(BaseModel):
     traceparent: str | None = None
 
 
+class Incoming(Protocol):
+    """What the inbox needs to know of an event, whatever envelope it came in."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def type(self) -> str: ...
+    @property
+    def correlation_id(self) -> str | None: ...
+    @property
+    def traceparent(self) -> str | None: ...
+
+
 type Handler = Callable[[Event], Awaitable[None]]
 """Does something idempotent outside the database, such as starting an orchestration."""
-type TransactionalHandler = Callable[[Event, Transaction], Awaitable[None]]
+type TransactionalHandler[E: Incoming = Event] = Callable[[E, Transaction], Awaitable[None]]
 """Does all it does in the given transaction."""
 
 
@@ -144,7 +157,13 @@ class _Delivery:
         }
 
 
-type _Work = Callable[[Event, _Delivery], Awaitable[None]]
+def malformed(fault: ValidationError) -> Rejected:
+    """The refusal of a message that is not what it should be; names fields, not their values."""
+    broken = [f"{'.'.join(map(str, e['loc']))} {e['type']}".strip() for e in fault.errors()]
+    return Rejected(f"malformed: {'; '.join(broken[:10])}")
+
+
+type _Work[E: Incoming] = Callable[[E, _Delivery], Awaitable[None]]
 """Takes effect once, and resolves what was recorded of the message's earlier failures.
 
 Not only when it was delivered before: a broker that is restarted counts from its last settlement.
@@ -179,7 +198,7 @@ class Inbox:
             async with self._database.statement() as tx:
                 await tx.execute(DONE, names)
 
-        await self._receive(message, consumer, work)
+        await self._receive(message, consumer, _parse, work)
 
     async def receive_in_transaction(
         self,
@@ -189,26 +208,41 @@ class Inbox:
         types: Mapping[str, TransactionalHandler],
     ) -> None:
         """Like `receive`, for effects in our own database: exactly once, with the inbox row."""
+        await self.receive_foreign(message, consumer=consumer, types=types, parse=_parse)
 
-        async def work(event: Event, delivery: _Delivery) -> None:
+    async def receive_foreign[E: Incoming](
+        self,
+        message: func.ServiceBusMessage,
+        *,
+        consumer: str,
+        types: Mapping[str, TransactionalHandler[E]],
+        parse: Callable[[bytes], E],
+    ) -> None:
+        """Like `receive_in_transaction`, for messages in another envelope than ours.
+
+        `parse` reads it, or raises Rejected.
+        """
+
+        async def work(event: E, delivery: _Delivery) -> None:
             async with self._database.transaction() as tx:
                 if await claim(tx, consumer, event.id):
                     await _handler(types, event)(event, tx)
                 await tx.execute(RESOLVE, delivery.names())
 
-        await self._receive(message, consumer, work)
+        await self._receive(message, consumer, parse, work)
 
-    async def _receive(
+    async def _receive[E: Incoming](
         self,
         message: func.ServiceBusMessage,
         consumer: str,
-        work: _Work,
+        parse: Callable[[bytes], E],
+        work: _Work[E],
     ) -> None:
         body = message.get_body()
         delivery = _Delivery(message, consumer, body)
         with telemetry.correlation(message.correlation_id):
             try:
-                event = _parse(body)
+                event = parse(body)
             except Rejected as refusal:
                 await self._record(delivery, refusal.reason, event_id=None)
                 raise
@@ -243,7 +277,7 @@ class Inbox:
             _log.warning("a rejection was not recorded: %s", telemetry.describe(fault))
 
 
-def _handler[H](types: Mapping[str, H], event: Event) -> H:
+def _handler[H](types: Mapping[str, H], event: Incoming) -> H:
     """The handler of the event's type. Raises Rejected where there is none."""
     if event.type not in types:
         raise Rejected(f"unknown type: {event.type}")
@@ -254,8 +288,7 @@ def _parse(body: bytes) -> Event:
     try:
         return Event.model_validate_json(body)
     except ValidationError as fault:
-        broken = [f"{'.'.join(map(str, e['loc']))} {e['type']}".strip() for e in fault.errors()]
-        raise Rejected(f"malformed: {'; '.join(broken[:10])}") from None
+        raise malformed(fault) from None
 
 
 def _kind(fault: Exception) -> str:
