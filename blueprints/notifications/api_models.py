@@ -75,6 +75,12 @@ class LanguageQuery(Query):
     language: Language | None = None
 
 
+class ReadUpTo(Body):
+    """The token `latest` of the list up to which everything was read."""
+
+    latest: Token
+
+
 class ReadAll(BaseModel):
     """How many notifications were marked as read."""
 

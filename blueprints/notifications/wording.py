@@ -8,6 +8,7 @@ version. `mail` is written once and made twice, as plain text and as HTML, by th
 import functools
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -53,6 +54,7 @@ _PLAIN = str.maketrans({_NO_BREAK: " ", _NARROW: " ", "\u2019": "'", "\u2013": "
 type _Kind = Literal["txt", "html"]
 _KINDS: tuple[_Kind, ...] = ("txt", "html")
 
+# What templates are shown with before there is anything to tell.
 SAMPLE_FACTS: Mapping[str, JsonValue] = {
     "number": "SO-2026-000123",
     "amount": 123456,
@@ -70,7 +72,16 @@ SAMPLE_MESSAGE: Mapping[str, str] = {
     "subject": "About your delivery",
     "text": "The carrier has asked for your door code.\n\nCould you tell us?",
 }
-"""What templates are shown with before there is anything to tell."""
+
+
+@dataclass(frozen=True, slots=True)
+class SampleContact:
+    """Nobody in particular."""
+
+    language: str
+    name: str = "Alex Example"
+    email: str = "alex@example.com"
+    phone: str | None = None
 
 
 def language_of(code: str) -> Language:
