@@ -36,6 +36,8 @@ class FaultOrder(BaseModel):
     operation: str
     kind: Literal["status", "latency", "timeout_after_effect", "drop"]
     status: Annotated[int, Field(ge=400, le=599)] = 503
+    retry_after_s: Annotated[int, Field(ge=0, le=3600)] | None = None
+    """What the answer says in Retry-After, when it is a status."""
     delay_s: Annotated[float, Field(ge=0, le=600)] | None = None
     times: Annotated[int, Field(ge=1)] | None = 1
     """Null: until reset."""
@@ -82,6 +84,13 @@ class Barrier:
         """Return once that many requests have come here, those that were let go included."""
         while self.reached_count < count:
             await self._arrival.wait()
+
+
+def _ordered(fault: FaultOrder) -> Refused:
+    after = fault.retry_after_s
+    headers = {} if after is None else {"Retry-After": str(after)}
+    message = "this failure was ordered by a test"
+    return Refused(fault.status, "ordered_fault", message, headers=headers)
 
 
 def _matches(match: Facts, facts: Facts) -> bool:
@@ -136,7 +145,7 @@ class Control:
             if fault.kind == "drop":
                 raise HungUp
             if fault.kind == "status":
-                raise Refused(fault.status, "ordered_fault", "this failure was ordered by a test")
+                raise _ordered(fault)
             if fault.kind == "latency":
                 await asyncio.sleep(fault.delay_s or 0)
         await self._stop_at("before_effect", operation, facts)
