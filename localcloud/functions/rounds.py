@@ -22,6 +22,10 @@ _RENEWAL_CHECK_S = 0.5
 _LISTEN_S = 60.0
 _WAITING = 8
 """How many wait for the next session at a time: each holds a connection, even when all is quiet."""
+_OVERTAKEN = (
+    "%s: with prefetchCount %d a message that fails is overtaken by those that were fetched behind"
+    " it, here as in Azure; 0 keeps the messages of a session in their order"
+)
 
 Messages = Sequence[ServiceBusReceivedMessage]
 
@@ -56,6 +60,8 @@ class Rounds:
         # Batches come one after the other, of one session at a time: as in Azure, where
         # maxConcurrentSessions counts for functions that take a single message.
         side_by_side = self._in_sessions and not self._many
+        if side_by_side and self._options.prefetch_count:
+            host_log.warning(_OVERTAKEN, self.function.name, self._options.prefetch_count)
         width = self._options.max_concurrent_sessions if side_by_side else 1
         try:
             await asyncio.gather(*(self._serve() for _ in range(width)))
@@ -86,8 +92,8 @@ class Rounds:
                 if receiver is not None:
                     self._say_it_is_back()
                     pause_s = _FIRST_PAUSE_S
-                    await self._work_through(receiver)
-                    await self._hang_up(receiver, well=True)
+                    well = await self._work_through(receiver)
+                    await self._hang_up(receiver, well=well)
             except OperationTimeoutError:
                 continue  # no session had a message
             except Exception as error:  # noqa: BLE001 - the SDK raises far more than its own errors
@@ -136,18 +142,25 @@ class Rounds:
             return self._client.get_subscription_receiver(topic, subscription, **options)
         return self._client.get_queue_receiver(topic, **options)
 
-    async def _work_through(self, receiver: ServiceBusReceiver) -> None:
-        """Take messages until none come any more, if this is a session, or until stopped."""
+    async def _work_through(self, receiver: ServiceBusReceiver) -> bool:
+        """Take messages until none come any more, if this is a session, or until stopped.
+
+        False when the receiver must not go on: a message of a session that is not settled is still
+        locked, and those behind it would overtake it.
+        """
         wait_s = self._options.session_idle_s if self._in_sessions else _LISTEN_S
         while not self._stopping.is_set():
             messages = await self._unless_stopped(
                 receiver.receive_messages(self._size, max_wait_time=wait_s)
             )
             if messages:
-                if await self._fill(messages, receiver):
-                    await self._round(messages, receiver)
+                if not await self._fill(messages, receiver):
+                    continue
+                if not await self._round(messages, receiver) and self._in_sessions:
+                    return False
             elif self._in_sessions:
-                return
+                break
+        return True
 
     async def _fill(
         self, batch: list[ServiceBusReceivedMessage], receiver: ServiceBusReceiver
@@ -171,7 +184,8 @@ class Rounds:
                 break
         return True
 
-    async def _round(self, messages: Messages, receiver: ServiceBusReceiver) -> None:
+    async def _round(self, messages: Messages, receiver: ServiceBusReceiver) -> bool:
+        """Whether all messages are settled, in whichever way."""
         keeping = asyncio.create_task(self._keep(messages, receiver))
         try:
             outcome = await self._run(messages)
@@ -194,6 +208,7 @@ class Rounds:
                 self.entity,
                 failures[0],
             )
+        return not failures
 
     async def _run(self, messages: Messages) -> Outcome:
         if self._many:

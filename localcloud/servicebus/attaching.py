@@ -3,9 +3,9 @@
 from typing import TYPE_CHECKING, Final
 
 from localcloud.servicebus import cbs
-from localcloud.servicebus.broker import GIVES_NONE, TAKES_NONE, disabled, entity_path
+from localcloud.servicebus.broker import disabled, entity_path
 from localcloud.servicebus.consuming import ConsumeLink, SessionLink
-from localcloud.servicebus.entities import now_ms
+from localcloud.servicebus.entities import GIVES_NONE, TAKES_NONE, now_ms
 from localcloud.servicebus.errors import (
     NOT_ALLOWED,
     NOT_FOUND,

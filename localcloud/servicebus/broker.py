@@ -4,13 +4,12 @@ import logging
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Final
 from urllib.parse import urlsplit
 from uuid import uuid4
 
 from localcloud.servicebus import quotas
 from localcloud.servicebus.changes import Insert, Stored
-from localcloud.servicebus.entities import DEAD_LETTER_SUFFIX, Ids, QueueSettings
+from localcloud.servicebus.entities import DEAD_LETTER_SUFFIX, TAKES_NONE, Ids, QueueSettings
 from localcloud.servicebus.errors import ENTITY_DISABLED, NOT_ALLOWED, NOT_FOUND, AmqpError
 from localcloud.servicebus.message import Content
 from localcloud.servicebus.queues import Queue
@@ -24,9 +23,6 @@ log = logging.getLogger(__name__)
 
 type Entity = Topic | Queue
 type Outlet = QueueSpec | SubscriptionSpec
-
-TAKES_NONE: Final = ("Disabled", "SendDisabled")
-GIVES_NONE: Final = ("Disabled", "ReceiveDisabled")
 
 
 class Broker:

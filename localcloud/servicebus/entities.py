@@ -13,6 +13,8 @@ from localcloud.servicebus.errors import AmqpError
 from localcloud.servicebus.message import Content
 
 DEAD_LETTER_SUFFIX: Final = "/$DeadLetterQueue"
+TAKES_NONE: Final = ("Disabled", "SendDisabled")
+GIVES_NONE: Final = ("Disabled", "ReceiveDisabled")
 
 
 def now_ms() -> int:

@@ -13,7 +13,7 @@ from localcloud.servicebus.decoding import Value
 from localcloud.servicebus.entities import Counts, Ids, Message, QueueSettings, State, now_ms
 from localcloud.servicebus.errors import NOT_ALLOWED, AmqpError
 from localcloud.servicebus.message import Content
-from localcloud.servicebus.routing import MAX_HOPS, Destination, History, Staging
+from localcloud.servicebus.routing import Destination, History, Staging
 from localcloud.servicebus.schedules import Schedule
 from localcloud.servicebus.store import Done, Store
 
@@ -80,11 +80,11 @@ class Ledger:
 
     def _forward(self, content: Content, staging: Staging, origin: int, hops: int) -> None:
         assert self.forward_to is not None
-        if hops < MAX_HOPS:
+        obstacle = reasons.against_forwarding(self.forward_to, hops)
+        if obstacle is None:
             self.forward_to.take(content, staging, origin=origin, hops=hops + 1)
         else:
-            description = f"The message was forwarded {MAX_HOPS} times, which is the maximum."
-            self._put_aside(content, staging, origin, reasons.HOPS, description)
+            self._put_aside(content, staging, origin, *obstacle)
 
     def _put_aside(
         self, content: Content, staging: Staging, origin: int | None, reason: str, description: str
@@ -254,10 +254,10 @@ class Ledger:
         content = message.content.modified(properties)
         staging = Staging()
         staging.add(Delete(message.id), lambda: self._forget(message))
-        if self.forward_dead_letters_to is not None:
-            self.forward_dead_letters_to.take(
-                content.with_source(self.name), staging, origin=message.enqueued_sequence, hops=1
-            )
+        target = self.forward_dead_letters_to
+        if target is not None and reasons.against_forwarding(target, 0) is None:
+            named = content.with_source(self.name)
+            target.take(named, staging, origin=message.enqueued_sequence, hops=1)
         else:
             self._dead_letters.put(
                 content,

@@ -28,6 +28,10 @@ class Shelf:
         self._heap: list[tuple[int, int, Message]] = []
         self._puts = itertools.count()
 
+    def __bool__(self) -> bool:
+        """Whether there may be any; cheaper than to look for the first."""
+        return bool(self._heap)
+
     def put(self, message: Message) -> None:
         heapq.heappush(self._heap, (message.sequence, next(self._puts), message))
 

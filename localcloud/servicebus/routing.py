@@ -58,6 +58,7 @@ class Destination(Protocol):
     name: str
     key: str
     gone: bool
+    status: str
 
     def advance(self, staging: Staging) -> int:
         """The next sequence number."""

@@ -193,7 +193,10 @@ class SessionQueue(Queue):
             del self._waiting[consumer]
             self._lend(lane, consumer)
         for consumer, lane in tuple(self._lent.items()):
-            self._deliver(lane.shelf, deque((consumer,)))
+            if lane.shelf:
+                self._deliver(lane.shelf, deque((consumer,)))
+            else:
+                consumer.caught_up()
 
     def _next_free(self) -> Lane | None:
         while self._free:
