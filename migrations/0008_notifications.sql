@@ -102,6 +102,7 @@ CREATE TABLE notifications.deliveries (
     due_at timestamptz NOT NULL,
     attempts integer NOT NULL DEFAULT 0 CHECK (attempts >= 0),
     claimed_until timestamptz,
+    first_tried_at timestamptz,
     provider_reference text,
     reason text,
     created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
@@ -112,6 +113,9 @@ CREATE TABLE notifications.deliveries (
 COMMENT ON COLUMN notifications.deliveries.status IS
     'pending: to be sent at due_at; accepted: the provider took it; delivered, bounced: its report; '
     'failed: given up; suppressed: a dead address; skipped: not wanted, outdated or nowhere to go.';
+
+COMMENT ON COLUMN notifications.deliveries.first_tried_at IS
+    'Since when the provider may have the message: a repeat says the same time, and is not sent twice.';
 
 CREATE INDEX deliveries_due ON notifications.deliveries (channel, due_at)
     WHERE status = 'pending';

@@ -14,14 +14,15 @@ from blueprints.notifications.models import Channel, Notification
 from shared.db import Transaction
 
 # Of a digest the pending row with the lowest id stands for all of them: who locks that one has the
-# whole mail. The second part takes the others along, which nobody else can have claimed.
+# whole mail. The second part takes the others along, which nobody else can have claimed. A second
+# early is in time: whoever wrote `due_at` may have a clock that is a little ahead.
 CLAIM = """
     WITH due AS (
         SELECT d.id, d.digest_id
         FROM notifications.deliveries AS d
         WHERE d.status = 'pending'
             AND d.channel = %(channel)s
-            AND d.due_at <= now()
+            AND d.due_at <= now() + interval '1 second'
             AND (d.claimed_until IS NULL OR d.claimed_until <= now())
             AND (
                 NOT d.digest
@@ -45,16 +46,18 @@ CLAIM = """
     ),
     claimed AS (
         UPDATE notifications.deliveries AS d
-        SET claimed_until = now() + make_interval(secs => %(lease_s)s)
+        SET claimed_until = now() + make_interval(secs => %(lease_s)s),
+            first_tried_at = COALESCE(d.first_tried_at, now())
         FROM chosen
         WHERE d.id = chosen.id AND d.status = 'pending'
         RETURNING
-            d.id, d.notification_id, d.recipient_id, d.digest_id, d.attempts, d.claimed_until
+            d.id, d.notification_id, d.recipient_id, d.digest_id, d.attempts, d.claimed_until,
+            d.first_tried_at, d.first_tried_at = now() AS is_first_try
     )
     SELECT
-        c.id, c.digest_id, c.attempts, c.claimed_until, p.time_zone, p.quiet_from, p.quiet_until,
-        n.id AS notification_id, n.type, n.recipient_id, n.audience, n.order_id, n.facts,
-        n.message, n.template_version, n.occurred_at
+        c.id, c.digest_id, c.attempts, c.claimed_until, c.first_tried_at, c.is_first_try,
+        p.time_zone, p.quiet_from, p.quiet_until, n.id AS notification_id, n.type, n.recipient_id, n.audience,
+        n.order_id, n.facts, n.message, n.template_version, n.occurred_at
     FROM claimed AS c
     JOIN notifications.notifications AS n ON n.id = c.notification_id
     LEFT JOIN notifications.people AS p ON p.person_id = c.recipient_id
@@ -82,8 +85,8 @@ SETTLE = """
         FROM unnest(
             %(ids)s::uuid[], %(claims)s::timestamptz[], %(statuses)s::text[],
             %(outcomes)s::text[], %(reasons)s::text[], %(references)s::text[],
-            %(dues)s::timestamptz[], %(delays)s::double precision[]
-        ) AS v (id, claimed_until, status, outcome, reason, reference, due_at, delay_s)
+            %(dues)s::timestamptz[], %(delays)s::double precision[], %(untried)s::boolean[]
+        ) AS v (id, claimed_until, status, outcome, reason, reference, due_at, delay_s, untried)
     ),
     locked AS (
         SELECT d.id
@@ -105,6 +108,7 @@ SETTLE = """
                 ELSE d.due_at
             END,
             claimed_until = NULL,
+            first_tried_at = CASE WHEN v.untried THEN NULL ELSE d.first_tried_at END,
             updated_at = clock_timestamp()
         FROM verdicts AS v
         JOIN locked ON locked.id = v.id
@@ -138,6 +142,7 @@ async def settle(tx: Transaction, verdicts: Sequence[Verdict]) -> list[Sent]:
         "references": [v.reference for v in verdicts],
         "dues": [v.due_at for v in verdicts],
         "delays": [v.delay_s for v in verdicts],
+        "untried": [not v.taken_perhaps and v.delivery.is_first_try for v in verdicts],
     }
     rows = await (await tx.execute(SETTLE, columns)).fetchall()
     accepted = {row[0] for row in rows}
@@ -239,6 +244,8 @@ def _due(channel: Channel, row: dict[str, Any]) -> Due:
         digest_id=row["digest_id"],
         attempts=row["attempts"],
         claimed_until=row["claimed_until"],
+        first_tried_at=row["first_tried_at"],
+        is_first_try=row["is_first_try"],
         time_zone=row["time_zone"],
         quiet=quiet,
         notification=Notification(

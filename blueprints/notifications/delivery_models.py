@@ -14,6 +14,7 @@ from shared.problem import PartnerUnavailable
 class Due:
     """A delivery that is ours to send until `claimed_until`.
 
+    `first_tried_at` is since when the provider may have it, `is_first_try` if that is only now.
     `digest_id` is that of the one mail in which it goes with others. `time_zone` and `quiet` are
     the recipient's, None where there are no quiet hours.
     """
@@ -23,6 +24,8 @@ class Due:
     digest_id: UUID | None
     attempts: int
     claimed_until: datetime
+    first_tried_at: datetime
+    is_first_try: bool
     time_zone: str | None
     quiet: tuple[time, time] | None
     notification: Notification
@@ -38,7 +41,8 @@ class Verdict:
     """What is to become of a claimed delivery.
 
     `outcome` is what its log says; None if nothing was tried. One that stays `pending` is due again
-    at `due_at`, or after `delay_s` seconds, or at once.
+    at `due_at`, or after `delay_s` seconds, or at once; `taken_perhaps` if nobody knows whether the
+    provider has it.
     """
 
     delivery: Due
@@ -48,6 +52,7 @@ class Verdict:
     reference: str | None = None
     due_at: datetime | None = None
     delay_s: float = 0.0
+    taken_perhaps: bool = False
 
 
 @dataclass(frozen=True, slots=True)

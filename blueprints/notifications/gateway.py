@@ -6,6 +6,9 @@ arrived is told by a delivery report, later; nobody polls for it.
 
 import json
 import re
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from email.utils import format_datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -26,6 +29,9 @@ if TYPE_CHECKING:
 
 EMAIL_API_VERSION = "2025-09-01"
 SUPPRESSED = "EmailDroppedAllRecipientsSuppressed"
+
+_first_sent: ContextVar[str] = ContextVar("first_sent")
+"""Of the SMS that the running task hands over; the SDK has no argument for it."""
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 
@@ -98,11 +104,16 @@ class SmsGateway(Provider):
         super().__init__(settings, timeout_s=timeout_s, breaker=breaker)
         self._sender = sender
 
-    async def send(self, text: str, *, to: str, key: UUID) -> Answer:
+    async def send(self, text: str, *, to: str, key: UUID, first_tried_at: datetime) -> Answer:
         """Hand the text over under repeatability id `key`, which also tags its report.
+
+        A repeat must name the same `first_tried_at` (OASIS Repeatable Requests 1.0). One that comes
+        so late that the provider no longer knows the first is refused with 412: it may have been
+        sent, so it is not sent again.
 
         Raises ProviderFault, Throttled, LeftAlone.
         """
+        _first_sent.set(format_datetime(first_tried_at.astimezone(UTC), usegmt=True))
         try:
             async with self.calling():
                 results = await self._opened().send(
@@ -141,9 +152,9 @@ class _Result:
 
 
 def _repeatable() -> Any:
-    """A policy that puts a message's tag in the place of the repeatability id.
+    """A policy that puts a message's tag in the place of the repeatability id, and its first time.
 
-    The SDK makes a new id for every call, so that a second call would be a second SMS. It runs
+    The SDK makes new ones for every call, so that a second call would be a second SMS. It runs
     before the request is signed.
     """
     from azure.core.pipeline.policies import SansIOHTTPPolicy  # noqa: PLC0415
@@ -153,6 +164,7 @@ def _repeatable() -> Any:
             body = json.loads(request.http_request.body)
             for recipient in body["smsRecipients"]:
                 recipient["repeatabilityRequestId"] = body["smsSendOptions"]["tag"]
+                recipient["repeatabilityFirstSent"] = _first_sent.get()
             request.http_request.set_json_body(body)
 
     return Repeatable()

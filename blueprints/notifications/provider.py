@@ -22,7 +22,7 @@ CLOSE_TIMEOUT_S = 2.0
 LONGEST_WAIT_S = 24 * 3600
 """Nobody is believed who asks to be left alone for longer."""
 
-REFUSALS = frozenset({400, 409, 413, 422})
+REFUSALS = frozenset({400, 409, 412, 413, 422})
 """Whatever else it answers says nothing of the message: 401, 403 and 404 are about our settings."""
 
 _CODE = re.compile(r"[A-Za-z][A-Za-z0-9_.]{0,63}")
