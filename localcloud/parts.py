@@ -173,6 +173,29 @@ SHIPPING = Part(
     probe=_http("shipping"),
 )
 
+COMMUNICATION = Part(
+    name="communication",
+    ports=("communication",),
+    command=_module(
+        "localcloud.communication",
+        "communication",
+        lambda site: [
+            *(
+                "--eventgrid-url",
+                f"{environment.url(site.ports, 'eventgrid')}/communication/api/events",
+            ),
+            *("--identity-url", environment.url(site.ports, "identity")),
+            *("--sender", environment.FIXED["EMAIL_SENDER"]),
+            *("--sender", environment.FIXED["SMS_SENDER"]),
+        ],
+        settings=lambda site: {
+            "LOCALCLOUD_COMMUNICATION_KEY": site.secrets.communication,
+            "LOCALCLOUD_EVENTGRID_KEY": site.secrets.eventgrid,
+        },
+    ),
+    probe=_http("communication"),
+)
+
 DATABASES = Task(
     name="databases",
     after=("postgres",),
@@ -271,6 +294,7 @@ ALL: tuple[Step, ...] = (
     ERP,
     PAYMENT,
     SHIPPING,
+    COMMUNICATION,
     DATABASES,
     MIGRATIONS,
     NOTIFIER,
