@@ -56,8 +56,8 @@ CLAIM = """
     )
     SELECT
         c.id, c.digest_id, c.attempts, c.claimed_until, c.first_tried_at, c.is_first_try,
-        p.time_zone, p.quiet_from, p.quiet_until, n.id AS notification_id, n.type, n.recipient_id, n.audience,
-        n.order_id, n.facts, n.message, n.template_version, n.occurred_at
+        p.time_zone, p.quiet_from, p.quiet_until, n.id AS notification_id, n.type, n.recipient_id,
+        n.audience, n.order_id, n.facts, n.message, n.template_version, n.occurred_at
     FROM claimed AS c
     JOIN notifications.notifications AS n ON n.id = c.notification_id
     LEFT JOIN notifications.people AS p ON p.person_id = c.recipient_id
