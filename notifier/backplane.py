@@ -85,6 +85,7 @@ class Backplane:
             self._registry.resync("gap")
         try:
             entry = Entry(entry_id, LiveMessage.from_text(fields["m"]))
+            entry.hub_text  # noqa: B018 - made here, where one that cannot be is expected
         except (KeyError, ValueError) as fault:
             self._metrics.entries.labels("unreadable").inc()
             _log.error("an entry of the feed cannot be read: %s", type(fault).__qualname__)

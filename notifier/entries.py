@@ -34,8 +34,8 @@ class Entry:
 
     @property
     def document(self) -> dict[str, JsonValue]:
-        """What a client gets, the same by every transport."""
-        return {"id": self.message.id, "entry": self.id, "data": dict(self.message.data)}
+        """What a client gets, the same by every transport: the data, its id and its place."""
+        return {**self.message.data, "id": self.message.id, "entry": self.id}
 
     @cached_property
     def hub_text(self) -> str:

@@ -42,7 +42,7 @@ async def test_a_client_connects_calls_receives_and_is_refused(
 
     assert clients.ids(name) == ["n-1", "o-1", "n-2"]
     first = clients.of(name, "notification")[0]["message"]
-    assert first["data"] == {"title": "Käse – 1 ✓"}
+    assert first == {"title": "Käse – 1 ✓", "id": "n-1", "entry": first["entry"]}
     with pytest.raises(CallFailed, match="there is no such method"):
         await clients.invoke(name, "DeleteEverything")
     with pytest.raises(CallFailed, match="this takes the id of an order"):
