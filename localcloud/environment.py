@@ -111,7 +111,12 @@ def notifier_settings(ports: Mapping[str, int], application: Mapping[str, str]) 
         for name, value in application.items()
         if name == "REDIS_URL" or name.startswith("AUTH_")
     }
-    return shared | {"NOTIFIER_HOST": HOST, "NOTIFIER_PORT": str(ports["notifier"])}
+    # The few clients of a laptop need not be spread over seconds when it stops.
+    return shared | {
+        "NOTIFIER_HOST": HOST,
+        "NOTIFIER_PORT": str(ports["notifier"]),
+        "NOTIFIER_DRAIN_S": "0.2",
+    }
 
 
 def host_settings(

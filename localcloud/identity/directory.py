@@ -68,7 +68,15 @@ EMPLOYEES_API = Api(
 CLIENTS_API = Api(
     "api://44444444-4444-4444-8444-444444444444",
     "44444444-4444-4444-8444-444444444444",
-    frozenset({"orders.readwrite", "products.read", "customers.readwrite", "payments.readwrite"}),
+    frozenset(
+        {
+            "orders.readwrite",
+            "products.read",
+            "customers.readwrite",
+            "payments.readwrite",
+            "notifications.readwrite",
+        }
+    ),
 )
 PAYMENT_GATEWAY = Api("api://payment-gateway", "api://payment-gateway")
 

@@ -110,7 +110,10 @@ async def test_a_client_gets_a_token_with_the_claims_of_entra(
     assert claims["sub"] != claims["oid"]
     assert claims["name"] == "Alice Moreau"
     assert claims["preferred_username"] == "alice@clients.example"
-    assert claims["scp"] == "customers.readwrite orders.readwrite payments.readwrite products.read"
+    assert claims["scp"] == (
+        "customers.readwrite notifications.readwrite orders.readwrite payments.readwrite"
+        " products.read"
+    )
     assert "roles" not in claims
 
 
