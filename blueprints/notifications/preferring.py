@@ -2,6 +2,8 @@
 
 from datetime import time
 
+from pydantic import JsonValue
+
 from blueprints.notifications import hours, preferences_repository
 from blueprints.notifications.announcing import (
     by_default,
@@ -112,7 +114,8 @@ def _habits(update: UpdatePreferences, version: int) -> Habits:
 
 def _check_choices(caller: Caller, wanted: Choices) -> None:
     types, channels = _types(caller), _channels(caller)
-    refused = []
+    refused: list[JsonValue] = []
+    named = []
     for type_, choice in wanted.items():
         if type_ not in types:
             raise _invalid(f"wanted.{type_}", "You are never told of this")
@@ -121,9 +124,10 @@ def _check_choices(caller: Caller, wanted: Choices) -> None:
                 raise _invalid(f"wanted.{type_}.{channel}", "You are never told on this channel")
             if not is_on and cannot_be_refused(type_, channel):
                 refused.append({"type": type_, "channel": channel})
+                named.append(f"{type_} ({channel})")
     if refused:
-        named = ", ".join(f"{one['type']} ({one['channel']})" for one in refused)
-        raise MandatoryNotification(f"this cannot be switched off: {named}", refused=[*refused])
+        detail = f"this cannot be switched off: {', '.join(named)}"
+        raise MandatoryNotification(detail, refused=refused)
 
 
 def _quiet_hours(habits: Habits) -> QuietHours | None:
