@@ -35,13 +35,15 @@ class History:
         """
         groups = dict(client.groups)
         pipeline: Any = self._redis.pipeline(transaction=True)
-        pipeline.time().get(ERA).xrevrange(FEED, count=1)
+        pipeline.time().get(ERA).info("stats").xrevrange(FEED, count=1)
         for group in groups:
             stream = group_stream(group)
             pipeline.xlen(stream).xrange(stream, count=1)
             pipeline.xrange(stream, min=f"({after}", count=GROUP_LENGTH)
-        now, era, newest, *found = await pipeline.execute()
+        now, era, statistics, newest, *found = await pipeline.execute()
         position = newest[0][0] if newest else None
+        if position is not None and not await self._is_whole(era, statistics, position):
+            return Missed(None, position)
         streams = [_Stream(*found[at : at + 3]) for at in range(0, len(found), 3)]
         if not _covered(after, now[0] * 1000, era, position) or any(
             stream.is_cut(after) for stream in streams
@@ -54,6 +56,16 @@ class History:
             if (entry := _entry(entry_id, texts[entry_id])) and _wants(client, groups, entry)
         ]
         return Missed(entries if len(entries) <= REPLAYED_MAX else None, position)
+
+    async def _is_whole(
+        self, era: str | None, statistics: Mapping[str, Any], position: str
+    ) -> bool:
+        """Whether Redis evicted nothing in this era; if it did, another one begins here."""
+        evicted = str(statistics.get("evicted_keys", 0))
+        if era is not None and era.split()[1:] == [evicted]:
+            return True
+        await self._redis.set(ERA, f"{position} {evicted}")
+        return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +84,7 @@ def _covered(after: str, now_ms: int, era: str | None, newest: str | None) -> bo
     if era is None or newest is None:
         return False
     recent = place(after)[0] > now_ms - GROUP_KEPT_S * 1000
-    return recent and place(era) <= place(after) <= place(newest)
+    return recent and place(era.split()[0]) <= place(after) <= place(newest)
 
 
 def _entry(entry_id: str, text: str) -> Entry | None:

@@ -26,7 +26,11 @@ if TYPE_CHECKING:
 FEED = "{live}:feed"
 """Every message. An entry has the fields `m`, the message, and `p`, the id of the entry before."""
 ERA = "{live}:era"
-"""The id of the entry with which this feed began: older ids belong to one that was flushed."""
+"""The id of the entry with which this feed began, and how many keys Redis had evicted by then.
+
+What is older belongs to a feed that was flushed. After another eviction nobody can tell whether it
+was a group's stream: whoever finds that begins a new era.
+"""
 FEED_LENGTH = 10_000
 FEED_KEPT_S = 24 * 3600
 GROUP_LENGTH = 200
@@ -34,8 +38,8 @@ GROUP_LENGTH = 200
 GROUP_KEPT_S = 3600
 """… and is there for at least so long after each of them."""
 
-MESSAGE_MAX_BYTES = 32 * 1024
-TIMEOUT_S = 0.25
+MESSAGE_MAX_BYTES = 16 * 1024
+TIMEOUT_S = 1.0
 REST_S = 1.0
 """After a failure nobody waits for Redis for this long."""
 CONNECTIONS = 20
@@ -46,19 +50,23 @@ _GROUP = re.compile(rf"(?:user|order):{_UUID}|role:[a-z][a-z-]{{0,63}}|clients|e
 # KEYS: feed, era, the streams of all groups. ARGV: feed's length and time, a group's length and
 # time, then for each message its text, how many groups it goes to, and which of KEYS these are.
 _PUBLISH = """
+local function begin_era(id)
+    local evicted = string.match(redis.call('INFO', 'stats'), 'evicted_keys:(%d+)')
+    redis.call('SET', KEYS[2], id .. ' ' .. (evicted or '0'))
+end
 local newest = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)
 local previous = newest[1] and newest[1][1] or ''
 local at = 5
 while ARGV[at] do
     local text, groups = ARGV[at], tonumber(ARGV[at + 1])
     local id = redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[1], '*', 'm', text, 'p', previous)
-    redis.call('SET', KEYS[2], id, 'NX')
+    if redis.call('EXISTS', KEYS[2]) == 0 then begin_era(id) end
     for index = at + 2, at + 1 + groups do
         local stream = KEYS[tonumber(ARGV[index])]
         local written = redis.pcall('XADD', stream, 'MAXLEN', '=', ARGV[3], id, 'm', text)
         if written.err then
             redis.call('DEL', stream)
-            redis.call('SET', KEYS[2], id)
+            begin_era(id)
             redis.call('XADD', stream, id, 'm', text)
         end
         redis.call('PEXPIRE', stream, ARGV[4])
@@ -104,7 +112,7 @@ class LiveMessage:
                 raise ValueError(f"there is no group {group!r}")
 
     def to_text(self) -> str:
-        """The message as the feed carries it. ValueError beyond 32 KiB."""
+        """The message as the feed carries it. ValueError beyond 16 KiB."""
         document: dict[str, Any] = {
             "groups": self.groups,
             "event": self.event,
@@ -149,8 +157,8 @@ class Feed:
     async def publish(self, messages: Sequence[LiveMessage]) -> bool:
         """Put `messages` into the feed, all or nothing, in this order and in one round trip.
 
-        Whether Redis said that it took them. False when it is away or slow, within a quarter of a
-        second; they may then have got there nonetheless, and publishing them again does no harm.
+        Whether Redis said that it took them. False when it is away, and after a second when it is
+        slow; they may then have got there nonetheless, and publishing them again does no harm.
         """
         if not messages:
             return True
