@@ -8,9 +8,8 @@ aggregate's claim, sends oldest first, and marks before letting go.
 
 import asyncio
 import time
-from collections.abc import Callable, Collection, Mapping
-from itertools import groupby, islice
-from operator import attrgetter
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from itertools import islice
 from uuid import UUID
 
 from shared import telemetry
@@ -171,9 +170,7 @@ class Dispatcher:
             claimed, outgoing = await channels.claim(
                 tx, self._channel, aggregate_ids, limit=EVENTS_PER_BATCH
             )
-            by_topic = attrgetter("topic")
-            for topic, of_topic in groupby(sorted(outgoing, key=by_topic), by_topic):
-                batch = list(of_topic)
+            for topic, batch in _batches(outgoing):
                 try:
                     await self._sender.send(topic, batch)
                 except Exception as fault:  # noqa: BLE001 - raised below, after the commit
@@ -185,3 +182,24 @@ class Dispatcher:
         if faults:
             raise faults[0]
         return len(sent), set(aggregate_ids) - set(claimed)
+
+
+def _batches(events: Sequence[Outgoing]) -> Iterator[tuple[str, list[Outgoing]]]:
+    """`events`, oldest first, as few batches of one topic each as keep an aggregate's order.
+
+    A consumer of several topics sees what happened to an order in turn as long as every topic
+    takes its batch. One that fails does not hold up the others: within a topic the order holds
+    whatever happens.
+    """
+    waves: list[dict[str, list[Outgoing]]] = []
+    latest: dict[UUID, tuple[int, str]] = {}
+    for event in events:
+        wave, topic = latest.get(event.aggregate_id, (0, event.topic))
+        if topic != event.topic:
+            wave += 1
+        latest[event.aggregate_id] = wave, event.topic
+        if wave == len(waves):
+            waves.append({})
+        waves[wave].setdefault(event.topic, []).append(event)
+    for by_topic in waves:
+        yield from sorted(by_topic.items())

@@ -157,7 +157,7 @@ async def test_an_event_that_carries_a_document_is_refused(database: Database) -
             )
 
 
-async def test_events_go_out_oldest_first_one_batch_per_topic(
+async def test_an_aggregates_events_go_out_oldest_first_whatever_their_topics(
     database: Database, dispatcher: Dispatcher, broker: Broker
 ) -> None:
     order = uuid7()
@@ -166,7 +166,11 @@ async def test_events_go_out_oldest_first_one_batch_per_topic(
     second = await happen(database, order)
     await dispatched(dispatcher, order)
     sent = [(topic, [event.event_id for event in events]) for topic, events in broker.batches]
-    assert sent == [("order-events", [first, second]), ("payment-events", [payment])]
+    assert sent == [
+        ("order-events", [first]),
+        ("payment-events", [payment]),
+        ("order-events", [second]),
+    ]
 
 
 async def test_concurrent_invocations_share_a_batch(
@@ -295,6 +299,21 @@ async def test_a_topic_that_fails_does_not_hold_up_the_others(
         await dispatcher.relay()
     assert broker.ids() == [event_id]
     assert await unsent(database) == 1
+
+
+async def test_keeping_an_aggregates_order_takes_as_few_batches_as_can_be(
+    database: Database, dispatcher: Dispatcher, broker: Broker
+) -> None:
+    mine, other = uuid7(), uuid7()
+    topics = ["order-events", "payment-events", "payment-events", "order-events"]
+    happened = []
+    for topic in topics:
+        happened.append(await happen(database, mine, topic))
+        await happen(database, other)
+    assert await dispatcher.relay() == 8
+    assert broker.ids(mine) == happened
+    sizes = [(topic, len(events)) for topic, events in broker.batches]
+    assert sizes == [("order-events", 5), ("payment-events", 2), ("order-events", 1)]
 
 
 async def test_what_is_left_over_is_relayed(
