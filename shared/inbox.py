@@ -6,7 +6,7 @@ and after the subscription's maximum of deliveries the broker moves it to the de
 
 import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Literal, Protocol
 from uuid import UUID
@@ -15,7 +15,7 @@ import azure.functions as func
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from shared import telemetry
-from shared.db import Database, Transaction
+from shared.db import Database, Pending, Transaction
 
 FIRST_PAUSE_S = 0.2
 LONGEST_PAUSE_S = 10.0
@@ -28,6 +28,13 @@ CLAIM = """
     VALUES (%(consumer)s, %(event_id)s)
     ON CONFLICT (consumer, event_id) DO NOTHING
     RETURNING true
+"""
+CLAIM_EACH = """
+    INSERT INTO messaging.inbox (consumer, event_id)
+    SELECT %(consumer)s, event_id
+    FROM UNNEST(%(event_ids)s::text[]) AS claimed (event_id)
+    ON CONFLICT (consumer, event_id) DO NOTHING
+    RETURNING event_id
 """
 IS_DONE = """
     SELECT true
@@ -135,6 +142,16 @@ async def claim(tx: Transaction, consumer: str, event_id: str) -> bool:
     return await claimed.fetchone() is not None
 
 
+async def ask_claims(tx: Transaction, consumer: str, event_ids: Sequence[str]) -> Pending[set[str]]:
+    """Those of `event_ids` (each once) that `tx` is the first to do for `consumer`; see `claim`."""
+    cursor = await tx.execute(CLAIM_EACH, {"consumer": consumer, "event_ids": list(event_ids)})
+
+    async def claimed() -> set[str]:
+        return {row[0] async for row in cursor}
+
+    return claimed
+
+
 async def prune(tx: Transaction, *, limit: int) -> int:
     """Forget at most `limit` events received over 30 days ago; how many that were."""
     return (await tx.execute(PRUNE, {"days": KEPT_DAYS, "limit": limit})).rowcount
@@ -230,6 +247,21 @@ class Inbox:
                 await tx.execute(RESOLVE, delivery.names())
 
         await self._receive(message, consumer, parse, work)
+
+    async def receive_any(
+        self, message: func.ServiceBusMessage, *, consumer: str, handler: Handler
+    ) -> None:
+        """Like `receive`, for one handler of every type that claims the events itself.
+
+        See `ask_claims`: a handler that puts many events into one transaction claims them there.
+        """
+
+        async def work(event: Event, delivery: _Delivery) -> None:
+            await handler(event)
+            async with self._database.statement() as tx:
+                await tx.execute(RESOLVE, delivery.names())
+
+        await self._receive(message, consumer, _parse, work)
 
     async def _receive[E: Incoming](
         self,

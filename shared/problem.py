@@ -12,7 +12,7 @@ Problem
  ├─ 422  IdempotencyKeyReused
  ├─ 428  EtagRequired
  ├─ 500  InternalError
- └─ 503  PartnerUnavailable  ServiceUnavailable
+ └─ 503  PartnerUnavailable  ServiceUnavailable  AccessNotRecorded
 
 A slice adds its own by subclassing, with `status, code = 409, "sku-not-sold"`.
 """
@@ -205,6 +205,15 @@ class ServiceUnavailable(_Unavailable):
     """The platform itself cannot answer now; nothing was changed."""
 
     status, code = 503, "service-unavailable"
+
+
+class AccessNotRecorded(_Unavailable):
+    """Reads of personal data are audited, and this one could not be: nothing is shown.
+
+    A change that was asked for as well has been made all the same.
+    """
+
+    status, code = 503, "access-not-recorded"
 
 
 STANDARD: tuple[type[Problem], ...] = (

@@ -16,9 +16,17 @@ from shared import db, telemetry
 from shared.auth import ANONYMOUS, Access, Caller
 from shared.http import content
 from shared.http.call import Call, Reply
+from shared.http.disclosure import (
+    REASON_HEADER,
+    AccessLog,
+    Discloses,
+    Disclosure,
+    access_reason,
+)
 from shared.http.routing import PathIndex, Route, routes_of
 from shared.idempotency import IdempotencyKey, fingerprint
 from shared.problem import (
+    AccessNotRecorded,
     EtagRequired,
     IdempotencyKeyRequired,
     InternalError,
@@ -30,6 +38,7 @@ from shared.problem import (
 
 JSON = "application/json"
 PROBLEM_JSON = "application/problem+json"
+NOT_MODIFIED = 304
 
 type HttpFunction = Callable[[func.HttpRequest], Awaitable[func.HttpResponse]]
 
@@ -54,6 +63,7 @@ class Operation:
     idempotency_key: bool
     if_match: bool
     safe: bool
+    discloses: Discloses | None
 
 
 class Authenticates(Protocol):
@@ -72,9 +82,13 @@ class Api:
         authenticator: Authenticates,
         *,
         wrote: Callable[[UUID], Awaitable[None]] | None = None,
+        access_log: AccessLog | None = None,
     ) -> None:
-        """`wrote` is told of each caller whose request may have changed something."""
-        self._authenticator, self._wrote = authenticator, wrote
+        """`wrote` is told of each caller whose request may have changed something.
+
+        Without an `access_log` employees are shown nobody's personal data.
+        """
+        self._authenticator, self._wrote, self._access_log = authenticator, wrote, access_log
         self._app: FunctionRegister | None = None
         self._paths: PathIndex | None = None
         self.registry: dict[str, Operation] = {}
@@ -110,14 +124,18 @@ class Api:
         idempotency_key: bool = False,
         if_match: bool = False,
         safe: bool = False,
+        discloses: Discloses | None = None,
     ) -> Callable[[Callable[[Call[Any, Any]], Awaitable[Any]]], HttpFunction]:
         """Make an HTTP function of `async def handler(call: Call[B, Q]) -> Reply[R] | R`.
 
         The handler's docstring describes the operation: first line the summary. `returns` is
         anything pydantic can serialise; None answers without a body. `safe` says that a POST only
-        reads. The function takes the handler's name, by which the host orders and this registry
+        reads. What an employee is shown of people's data, `discloses` says: it is recorded before
+        it leaves. The function takes the handler's name, by which the host orders and this registry
         keys.
         """
+        if discloses is not None:
+            raises = (*raises, AccessNotRecorded)
         for model in (body, query):
             if model is not None and model.model_config.get("extra") != "forbid":
                 raise TypeError(f"{model.__name__} must refuse unknown fields: derive from Body")
@@ -138,6 +156,7 @@ class Api:
                 idempotency_key=idempotency_key,
                 if_match=if_match,
                 safe=safe,
+                discloses=discloses,
             )
             if name in self.registry:
                 raise ValueError(f"two operations are named {name}")
@@ -162,14 +181,7 @@ class Api:
                 headers.get("x-correlation-id"), headers.get("traceparent")
             ) as correlation_id:
                 try:
-                    call = await self._call(operation, req, correlation_id)
-                    try:
-                        result = await handler(call)
-                    finally:  # a request that failed may have changed something all the same
-                        if self._wrote and req.method not in {"GET", "HEAD"} and not operation.safe:
-                            await self._wrote(call.caller.id)
-                    reply = result if isinstance(result, Reply) else Reply(result)
-                    return _answer(operation, req, reply, serialise, correlation_id)
+                    return await self._answered(operation, handler, serialise, req, correlation_id)
                 except Problem as problem:
                     return refusal(problem, correlation_id)
                 except db.UNAVAILABLE as fault:
@@ -183,6 +195,53 @@ class Api:
 
         return cast("FunctionType", function)
 
+    async def _answered(
+        self,
+        operation: Operation,
+        handler: Callable[[Call[Any, Any]], Awaitable[Any]],
+        serialise: Callable[[Any], bytes],
+        req: func.HttpRequest,
+        correlation_id: str,
+    ) -> func.HttpResponse:
+        call = await self._call(operation, req, correlation_id)
+        try:
+            result = await handler(call)
+        finally:  # a request that failed may have changed something all the same
+            if self._wrote and req.method not in {"GET", "HEAD"} and not operation.safe:
+                await self._wrote(call.caller.id)
+        reply = result if isinstance(result, Reply) else Reply(result)
+        answer = _answer(operation, req, reply, serialise, correlation_id)
+        if answer.status_code != NOT_MODIFIED:
+            await self._record(operation, call, reply.body)
+        return answer
+
+    async def _record(self, operation: Operation, call: Call[Any, Any], shown: Any) -> None:
+        """Note whose data an employee is about to see. Raises AccessNotRecorded if that fails."""
+        discloses = operation.discloses
+        if discloses is None or not call.caller.is_employee:
+            return
+        people = tuple(dict.fromkeys(discloses.people(shown)))
+        if not people:
+            return
+        try:
+            if self._access_log is None:
+                raise RuntimeError("the app was composed without an access log")  # noqa: TRY301
+            await self._access_log.record(
+                Disclosure(
+                    reader_id=call.caller.id,
+                    people=people,
+                    operation=operation.name,
+                    fields=discloses.fields,
+                    reason=call.access_reason,
+                    order_id=call.uuid("order_id") if "order_id" in call.path else None,
+                    correlation_id=call.correlation_id,
+                )
+            )
+        except Exception as fault:
+            _log.error("%s was not recorded: %s", operation.name, telemetry.describe(fault))
+            detail = "the access could not be recorded, so nothing is shown; try again"
+            raise AccessNotRecorded(detail) from fault
+
     async def _call(
         self, operation: Operation, req: func.HttpRequest, correlation_id: str
     ) -> Call[Any, Any]:
@@ -194,6 +253,7 @@ class Api:
             content.refuse_query(req.params)
         else:
             query = content.read_query(operation.query, req.params)
+        reason = None if operation.discloses is None else access_reason(headers.get(REASON_HEADER))
         if_match = headers.get("if-match")
         if operation.if_match and (if_match is None or if_match.strip() in {"", "*"}):
             raise EtagRequired("send the ETag of the version that you read, in If-Match")
@@ -209,6 +269,7 @@ class Api:
             correlation_id=correlation_id,
             idempotency_key=_key(operation, req, caller, body),
             if_match_tag=if_match if operation.if_match else None,
+            access_reason=reason,
         )
 
     async def _caller(self, operation: Operation, req: func.HttpRequest) -> Caller:
@@ -271,7 +332,7 @@ def _answer(
     if reply.etag is not None:
         headers["ETag"] = reply.etag
         if req.method == "GET" and _has(req.headers.get("if-none-match"), reply.etag):
-            return func.HttpResponse(status_code=304, headers=headers, mimetype=JSON)
+            return func.HttpResponse(status_code=NOT_MODIFIED, headers=headers, mimetype=JSON)
     if reply.location is not None:
         headers["Location"] = reply.location
     return func.HttpResponse(

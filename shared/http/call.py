@@ -14,7 +14,8 @@ class Call[B, Q]:
     """One authenticated, authorised, validated request.
 
     `body` and `query` are None where the operation declares none; `idempotency` and `if_match`
-    may be read only where the operation asks for them.
+    may be read only where the operation asks for them. `access_reason` is why an employee wants to
+    see what the operation discloses.
     """
 
     caller: Caller
@@ -24,6 +25,7 @@ class Call[B, Q]:
     correlation_id: str
     idempotency_key: IdempotencyKey | None = None
     if_match_tag: str | None = None
+    access_reason: str | None = None
 
     @property
     def idempotency(self) -> IdempotencyKey:

@@ -15,6 +15,7 @@ SCHEMAS = {
     "payments": {"payments"},
     "admin": set(),
     "housekeeping": {"messaging"},
+    "audit": {"audit"},
 }
 """The schemas that each slice's SQL may name."""
 
