@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from bench import broker, durable_turns, http_path, imports, machine
+from bench import broker, durable_turns, http_path, imports, machine, notifier
 from bench.confirmed import confirmed
 from bench.placing import placing
 from bench.report import show
@@ -117,6 +117,7 @@ def main(seconds: float, processes: int, out: Path | None) -> None:
         "http_path": http_path.compare(rounds=5, seconds=seconds / 4, clients=8),
         "broker": broker.measure(seconds / 2),
         "fan_out_1000_s": asyncio.run(durable_turns.thousand_at_once()),
+        "notifier": notifier.measure(),
     }
     report["machine"]["after"] = machine.state()
     show(report)

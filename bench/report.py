@@ -83,3 +83,12 @@ def _show_parts(out: Console, report: dict[str, Any]) -> None:
         )
     runs = ", ".join(f"{seconds:.2f}" for seconds in report["fan_out_1000_s"])
     out.print(f"orchestration with 1,000 activities at once: {runs} s")
+    live = report["notifier"]
+    told, everyone = live["directed"], live["broadcast"]
+    out.print(
+        f"notifier with {live['clients']} clients, {live['streams']} of them event streams:"
+        f" {live['after']['memory_mib']:.0f} MiB, {100 * live['idle']['cores']:.1f} % of a core"
+        f" idle; published to received p50 {told['p50_ms']:.1f} ms, p95 {told['p95_ms']:.1f} ms,"
+        f" p99 {told['p99_ms']:.1f} ms; a message to all of them {everyone['to_all_median_ms']:.0f}"
+        f" ms, at worst {everyone['to_all_slowest_ms']:.0f} ms"
+    )

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator
 
@@ -120,12 +121,13 @@ class Registry:
         """Send everyone elsewhere, evenly over the time set; returns when they are gone."""
         self.draining = True
         leaving = list(self._clients)
-        steps = max(1, round(self._settings.notifier_drain_s / DRAIN_STEP_S))
         _log.info("draining: %d connections", len(leaving))
-        for step in range(steps):
-            for client in leaving[step::steps]:
-                client.close("drain")
-            await asyncio.sleep(DRAIN_STEP_S)
+        began = time.monotonic()
+        for number, client in enumerate(leaving):
+            due_at = began + self._settings.notifier_drain_s * number / len(leaving)
+            if (early_s := due_at - time.monotonic()) > 0:
+                await asyncio.sleep(early_s)
+            client.close("drain")
         patience = self._settings.notifier_close_s
         while self._clients and patience > 0:
             # Whoever came in by a request that was already under way.
