@@ -81,7 +81,7 @@ THREAD = """
     LIMIT :limit
 """
 HISTORY = """
-    SELECT event_id, address, status, detail, due_at, published_at, refusal
+    SELECT event_id, address, status, detail, due_at, wanted, published_at, refusal
     FROM reports
     WHERE message_id = :message_id AND received = 1
     ORDER BY due_at, number

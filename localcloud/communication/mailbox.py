@@ -16,7 +16,7 @@ PROCESSING_S: Final = 0.15
 """How long the operation of an email runs."""
 QUEUED_S: Final = 1.0
 """How long the operation of an email to a slow address waits before it runs."""
-PRUNE_EVERY: Final = 500
+PRUNE_EVERY: Final = 100
 
 SCHEMA = """
     CREATE TABLE IF NOT EXISTS messages (
@@ -91,7 +91,7 @@ PRUNE = """
 """
 PRUNE_REPORTS = """
     DELETE FROM reports
-    WHERE recipient_id IS NULL AND published_at IS NOT NULL
+    WHERE recipient_id IS NULL AND (published_at IS NOT NULL OR wanted = 0)
 """
 
 
@@ -217,9 +217,15 @@ class Mailbox:
             }
             recipient_id = tx.execute(INSERT_RECIPIENT, facts).lastrowid
             subject = reports.Subject(
-                draft.channel, draft.id, draft.sender, to.address, draft.tag, recipient_id
+                draft.channel,
+                draft.id,
+                draft.sender,
+                to.address,
+                draft.tag,
+                recipient_id,
+                wanted=draft.reported,
             )
-            for outcome in said if draft.reported else ():
+            for outcome in said:
                 reports.plan(tx, subject, outcome, now)
         for number, attached in enumerate(draft.attachments):
             tx.execute(

@@ -150,6 +150,8 @@ def _phone(message: JsonObject, thread: Sequence[sqlite3.Row]) -> Html:
 def _report(row: sqlite3.Row) -> Html:
     if row["refusal"]:
         carried = f"refused by Event Grid: {row['refusal']}"
+    elif not row["wanted"]:
+        carried = "not published: nobody asked for it"
     elif row["published_at"] is None:
         carried = "waits for Event Grid"
     else:

@@ -45,6 +45,11 @@ def _one_line(text: str) -> str:
 
 Address = Annotated[str, Field(max_length=254), AfterValidator(_address)]
 OneLine = Annotated[str, AfterValidator(_one_line)]
+SomeLine = Annotated[str, Field(min_length=1), AfterValidator(_one_line)]
+FileName = Annotated[str, Field(min_length=1, max_length=255), AfterValidator(_one_line)]
+MediaType = Annotated[
+    str, Field(pattern=r"^[\w.+-]+/[\w.+-]+(?:\s*;.*)?$"), AfterValidator(_one_line)
+]
 
 
 class Model(BaseModel):
@@ -82,7 +87,7 @@ class Recipients(Model):
 
 
 class Content(Model):
-    subject: Annotated[OneLine, Field(min_length=1)]
+    subject: SomeLine
     plainText: str | None = None  # noqa: N815 - Azure names it so
     html: str | None = None
 
@@ -94,8 +99,8 @@ class Content(Model):
 
 
 class Attachment(Model):
-    name: Annotated[OneLine, Field(min_length=1, max_length=255)]
-    contentType: Annotated[OneLine, Field(pattern=r"^[\w.+-]+/[\w.+-]+(?:\s*;.*)?$")]  # noqa: N815
+    name: FileName
+    contentType: MediaType  # noqa: N815
     contentInBase64: str  # noqa: N815
     contentId: OneLine | None = None  # noqa: N815
 

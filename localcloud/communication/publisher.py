@@ -22,7 +22,7 @@ _NOT_ACCEPTABLE: Final = frozenset({400, 413, 415, 422})
 WAITING = """
     SELECT number, event
     FROM reports
-    WHERE received = 1 AND published_at IS NULL AND refusal IS NULL
+    WHERE received = 1 AND wanted = 1 AND published_at IS NULL AND refusal IS NULL
     ORDER BY number
     LIMIT :limit
 """
@@ -39,7 +39,7 @@ REFUSED = """
 HOW_MANY_WAIT = """
     SELECT count(*) AS reports, min(due_at) AS oldest
     FROM reports
-    WHERE received = 1 AND published_at IS NULL AND refusal IS NULL
+    WHERE received = 1 AND wanted = 1 AND published_at IS NULL AND refusal IS NULL
 """
 HOW_MANY_PUBLISHED = """
     SELECT count(*) AS reports

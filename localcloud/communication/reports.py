@@ -30,6 +30,7 @@ SCHEMA = """
         detail TEXT NOT NULL,
         due_at REAL NOT NULL,
         event TEXT NOT NULL,
+        wanted INTEGER NOT NULL,
         received INTEGER NOT NULL DEFAULT 0,
         published_at REAL,
         refusal TEXT
@@ -38,7 +39,7 @@ SCHEMA = """
     CREATE INDEX IF NOT EXISTS reports_to_come ON reports (due_at, number)
         WHERE received = 0;
     CREATE INDEX IF NOT EXISTS reports_to_publish ON reports (number)
-        WHERE received = 1 AND published_at IS NULL AND refusal IS NULL;
+        WHERE received = 1 AND wanted = 1 AND published_at IS NULL AND refusal IS NULL;
     CREATE INDEX IF NOT EXISTS reports_published ON reports (published_at)
         WHERE published_at IS NOT NULL;
     CREATE INDEX IF NOT EXISTS reports_refused ON reports (number)
@@ -47,10 +48,10 @@ SCHEMA = """
 """
 INSERT = """
     INSERT INTO reports (
-        event_id, recipient_id, message_id, address, status, detail, due_at, event
+        event_id, recipient_id, message_id, address, status, detail, due_at, event, wanted
     )
     VALUES (
-        :event_id, :recipient_id, :message_id, :address, :status, :detail, :due_at, :event
+        :event_id, :recipient_id, :message_id, :address, :status, :detail, :due_at, :event, :wanted
     )
 """
 LAST = """
@@ -83,6 +84,8 @@ class Subject:
     tag: str | None
     recipient_id: int | None
     """None when no such message was taken here."""
+    wanted: bool = True
+    """Whether the sender asked for reports; those that he did not ask for are only shown."""
 
 
 def plan(
@@ -109,6 +112,7 @@ def plan(
             "detail": outcome.detail,
             "due_at": due_at,
             "event": json.dumps({"id": event_id, **event}),
+            "wanted": subject.wanted,
         },
     )
     return event_id
@@ -120,7 +124,7 @@ def repeat(store: Store, message_id: str, address: str | None, due_at: float) ->
         row = tx.execute(LAST, {"message_id": message_id, "address": address}).fetchone()
         if row is None:
             return None
-        tx.execute(INSERT, {**dict(row), "due_at": due_at})
+        tx.execute(INSERT, {**dict(row), "due_at": due_at, "wanted": True})
         event_id: str = row["event_id"]
         return event_id
 

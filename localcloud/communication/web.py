@@ -22,9 +22,10 @@ _CODES: Final = {
     415: "UnsupportedMediaType",
     429: "TooManyRequests",
     500: "InternalServerError",
+    502: "BadGateway",
     503: "ServiceUnavailable",
+    504: "GatewayTimeout",
 }
-_ORDERED: Final = "ordered_fault"
 
 log = logging.getLogger(__name__)
 
@@ -62,8 +63,8 @@ def check_json(request: Request) -> None:
 async def _refused(_request: Request, error: Exception) -> Response:
     assert isinstance(error, Refused)
     code = error.code
-    if code == _ORDERED:
-        code = _CODES.get(error.status, "InternalServerError")
+    if code.islower():  # said by what is shared with the partners, which have names of their own
+        code = _CODES.get(error.status, "BadRequest")
     content = {"error": {"code": code, "message": error.message, **error.facts}}
     return JSONResponse(content, error.status, {"x-ms-error-code": code, **error.headers})
 
