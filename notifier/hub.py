@@ -67,16 +67,15 @@ class Hub:
             missed = await self._history.missed(client, after)
         except (RedisError, OSError, TimeoutError) as fault:
             _log.warning("history unavailable: %s", type(fault).__qualname__)
-            client.release()
             return self._resync(client, "unavailable", self._registry.position)
         if missed.entries is None:
-            client.release()
             return self._resync(client, "too_long_ago", missed.position)
         client.release(missed.entries)
         return {"resync": False, "replayed": len(missed.entries), "entry": missed.position}
 
     def _resync(self, client: Client, reason: str, position: str | None) -> JsonValue:
         client.resync(reason, position, spread_s=0)
+        client.release()
         return {"resync": True, "replayed": 0, "entry": position}
 
     async def _watch(self, client: Client, arguments: list[JsonValue]) -> JsonValue:

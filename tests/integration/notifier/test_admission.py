@@ -31,7 +31,7 @@ async def replica(start: Start) -> Replica:
         NOTIFIER_ALLOWED_ORIGINS=f"{SHOP}, https://staff.example",
         NOTIFIER_TRUST_FORWARDED="true",
         NOTIFIER_CLIENT_TIMEOUT_S="1.5",
-        NOTIFIER_CLOSE_S="0.5",
+        NOTIFIER_CLOSE_S="0.2",
         NOTIFIER_HEARTBEAT_S="0.5",
         NOTIFIER_POLL_S="0.5",
     )

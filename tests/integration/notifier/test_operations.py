@@ -22,7 +22,7 @@ async def node() -> AsyncIterator[JavaScript]:
 async def test_a_replica_that_is_told_to_stop_sends_its_clients_to_another_one(
     start: Start, node: JavaScript, replica: Replica, identity: Identity, feed: Feed
 ) -> None:
-    leaving = start(NOTIFIER_DRAIN_S="1")
+    leaving = start(NOTIFIER_DRAIN_S="0.6")
     await leaving.until_ready()
     people = {name: somebody() for name in ("WebSockets", "ServerSentEvents", "LongPolling")}
     async with balanced(leaving, replica) as front:

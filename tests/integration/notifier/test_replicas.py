@@ -147,8 +147,13 @@ async def test_a_killed_replica_loses_no_message_and_doubles_none(
             for number, (script, person) in enumerate(places)
             for transport in TRANSPORTS
         ]
-        for script, name, person in clients:
-            await script.connect(name, front, [identity.token(person)], name.split()[0])
+        tokens = {person: identity.token(person) for person in people}
+        await asyncio.gather(
+            *(
+                script.connect(name, front, [tokens[person]], name.split()[0])
+                for script, name, person in clients
+            )
+        )
 
         for number in range(150):
             assert await feed.publish([notification(person, number) for person in people])
