@@ -2,11 +2,13 @@
 
 import asyncio
 import ipaddress
+import logging
 from pathlib import Path
 
 import click
 
 from localcloud import environment
+from localcloud.dashboard.addresses import find
 from localcloud.dashboard.app import create_app
 from localcloud.dashboard.hub import TaskHub
 from localcloud.dashboard.surroundings import ROOT, look
@@ -50,8 +52,10 @@ def _loopback(_context: click.Context, _option: click.Parameter, host: str) -> s
 def main(host: str, port: int, state: Path, durable_url: str | None) -> None:
     """Show what runs in a local cloud and what its orchestrations do. Changes nothing."""
     configure_logging("dashboard")
+    logging.getLogger("azure").setLevel(logging.WARNING)  # it tells of every state of every link
     folder = StateFolder(state)
-    app = create_app(TaskHub(durable_url or _durable_url(folder)), lambda: look(folder))
+    hub = TaskHub(durable_url or _durable_url(folder))
+    app = create_app(hub, lambda: look(folder), lambda: find(folder))
     asyncio.run(serve_asgi(app, host=host, port=port))
 
 

@@ -1,4 +1,4 @@
-"""The HTTP face: three pages, their changing parts, and the two files that they need."""
+"""The HTTP face: the pages, their changing parts, and the files that they need."""
 
 import asyncio
 import logging
@@ -13,38 +13,46 @@ from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Respon
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
+from localcloud.dashboard.addresses import Find
+from localcloud.dashboard.events_page import EVENTS_PATH
 from localcloud.dashboard.guard import Guard
 from localcloud.dashboard.hub import TaskHub, Unreadable
 from localcloud.dashboard.instance import read_instance
 from localcloud.dashboard.instance_page import View, instance_body, instance_content
 from localcloud.dashboard.list_page import PAGE, list_body, list_content
 from localcloud.dashboard.listing import Listing, read_counts, read_failing, read_page
+from localcloud.dashboard.mail_page import MAIL_PATH
 from localcloud.dashboard.markup import Child, el
+from localcloud.dashboard.messages_page import DEAD_PATH, MESSAGES_PATH, WAITING_PATH
+from localcloud.dashboard.messaging import Messaging
 from localcloud.dashboard.overview_page import Orchestrations, overview_body, overview_content
-from localcloud.dashboard.page import document, problem
+from localcloud.dashboard.page import FRAGMENT, document, problem
 from localcloud.dashboard.surroundings import Look
 from localcloud.dashboard.wanted import LIST_PATH, Wanted
 
 log = logging.getLogger(__name__)
 
 STATIC: Final = Path(__file__).with_name("static")
-FRAGMENT: Final = "fragment"
-"""Query parameter: only the part of the page that changes is wanted."""
 
 
 class Dashboard:
     """The handlers."""
 
-    def __init__(self, hub: TaskHub, look: Look) -> None:
-        self._hub, self._look = hub, look
+    def __init__(self, hub: TaskHub, look: Look, messaging: Messaging) -> None:
+        self._hub, self._look, self._messaging = hub, look, messaging
 
     async def overview(self, request: Request) -> Response:
         """What runs where; it answers whatever does not run."""
-        around = await asyncio.to_thread(self._look)
-        found = await self._orchestrations()
+        around, found, grid, (mailbox, _) = await asyncio.gather(
+            asyncio.to_thread(self._look),
+            self._orchestrations(),
+            self._messaging.grid(),
+            self._messaging.mailbox(),
+        )
+        content = overview_content(around, found, grid, mailbox)
         if FRAGMENT in request.query_params:
-            return HTMLResponse(overview_content(around, found))
-        return _page("Overview", overview_body(around, found), room="Overview")
+            return HTMLResponse(content)
+        return _page("Overview", overview_body(content), room="Overview")
 
     async def _orchestrations(self) -> Orchestrations | Unreadable:
         try:
@@ -111,8 +119,11 @@ async def _http_error(_request: Request, error: Exception) -> Response:
     why = error.detail if error.detail not in {"Not Found", ""} else "There is no such page."
     advice = el(
         "p",
-        "It may have been purged. ",
+        "It may be gone by now. ",
         el("a", "Show all orchestrations", href=LIST_PATH),
+        " or ",
+        el("a", "all messages", href=MESSAGES_PATH),
+        ".",
     )
     heading = "Not found" if missing else error.detail
     body = [el("h1", heading), el("p", why), advice if missing else None]
@@ -127,9 +138,10 @@ async def _broken(_request: Request, _error: Exception) -> Response:
     return _page("Error", [el("h1", "Something is broken"), problem(why, advice)], 500)
 
 
-def create_app(hub: TaskHub, look: Look) -> ASGIApp:
+def create_app(hub: TaskHub, look: Look, find: Find) -> ASGIApp:
     """The application. It connects to nothing before it is asked for a page."""
-    dashboard = Dashboard(hub, look)
+    messaging = Messaging(find)
+    dashboard = Dashboard(hub, look, messaging)
     return Guard(
         Starlette(
             routes=[
@@ -138,6 +150,11 @@ def create_app(hub: TaskHub, look: Look) -> ASGIApp:
                 Route("/static/{name}", _static),
                 Route(LIST_PATH, dashboard.instances),
                 Route(f"{LIST_PATH}/{{instance_id:path}}", dashboard.instance),
+                Route(MESSAGES_PATH, messaging.messages),
+                Route(DEAD_PATH, messaging.letters),
+                Route(WAITING_PATH, messaging.letters),
+                Route(EVENTS_PATH, messaging.events),
+                Route(MAIL_PATH, messaging.mail),
             ],
             exception_handlers={
                 Unreadable: _unreadable,

@@ -1,14 +1,25 @@
 """The first page: what runs where, how the orchestrations stand, what needs a person."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
+from localcloud.dashboard.events_page import EVENTS_PATH, Grid
+from localcloud.dashboard.events_page import in_short as grids
 from localcloud.dashboard.hub import Unreadable
 from localcloud.dashboard.list_page import tally
 from localcloud.dashboard.listing import Count, Failing
+from localcloud.dashboard.mail_page import MAIL_PATH
+from localcloud.dashboard.mail_page import in_short as mails
 from localcloud.dashboard.mailboxes import Mailbox
 from localcloud.dashboard.markup import Child, Html, el
+from localcloud.dashboard.messages_page import (
+    DEAD_PATH,
+    MESSAGES_PATH,
+    dead_letters,
+    entity_url,
+)
+from localcloud.dashboard.neighbours import Silent
 from localcloud.dashboard.page import badge, cell, instance_link, live, problem, said, table
 from localcloud.dashboard.surroundings import Surroundings
 from localcloud.dashboard.values import lasting
@@ -29,12 +40,17 @@ class Orchestrations:
     failing: Sequence[Failing]
 
 
-def overview_body(around: Surroundings, orchestrations: Orchestrations | Unreadable) -> list[Child]:
-    """The whole page."""
-    return [el("h1", "Overview"), overview_content(around, orchestrations), said("")]
+def overview_body(content: Html) -> list[Child]:
+    """The whole page around what changes."""
+    return [el("h1", "Overview"), content, said("")]
 
 
-def overview_content(around: Surroundings, orchestrations: Orchestrations | Unreadable) -> Html:
+def overview_content(
+    around: Surroundings,
+    orchestrations: Orchestrations | Unreadable,
+    grid: Grid | Silent,
+    mailbox: Mapping[str, Any] | Silent,
+) -> Html:
     """All of it but the frame."""
     ill = [part.name for part in around.parts if part.health != "ok"]
     say = f"All {len(around.parts)} parts are healthy."
@@ -43,6 +59,7 @@ def overview_content(around: Surroundings, orchestrations: Orchestrations | Unre
     return live(
         _orchestrations(orchestrations),
         _messages(around.mailboxes) if around.parts else None,
+        _neighbours(grid, mailbox) if around.parts else None,
         _parts(around, say),
         every_ms=_REFRESH_MS,
         say=say if around.parts else around.phase,
@@ -92,7 +109,7 @@ def _instance(instance_id: str) -> Html:
 
 
 def _messages(mailboxes: Sequence[Mailbox] | str) -> Html:
-    heading = el("h2", "Messages")
+    heading = el("h2", el("a", "Messages", href=MESSAGES_PATH))
     if isinstance(mailboxes, str):
         advice = "`python -m localcloud logs servicebus` may have the reason."
         return el("section", heading, problem(mailboxes, advice), id="messages")
@@ -104,7 +121,11 @@ def _messages(mailboxes: Sequence[Mailbox] | str) -> Html:
             cell("Queue or subscription", el("b", mailbox.name)),
             cell("Active", mailbox.active, class_="count"),
             cell("Scheduled", mailbox.scheduled, class_="count"),
-            cell("Dead letters", _dead_letters(mailbox.dead_letters), class_="count"),
+            cell(
+                "Dead letters",
+                dead_letters(mailbox.dead_letters, entity_url(DEAD_PATH, mailbox.name)),
+                class_="count",
+            ),
         )
         for mailbox in mailboxes
     ]
@@ -112,10 +133,19 @@ def _messages(mailboxes: Sequence[Mailbox] | str) -> Html:
     return el("section", heading, el("p", summary), shown, id="messages")
 
 
-def _dead_letters(count: int) -> Child:
-    if not count:
-        return 0
-    return el("span", el("span", "!", aria_hidden="true"), f" {count}", class_="badge failed")
+def _neighbours(grid: Grid | Silent, mailbox: Mapping[str, Any] | Silent) -> Html:
+    """Event Grid and the mailbox in a sentence each; one that the cloud lacks is left out."""
+    said_of = {
+        ("Event Grid", EVENTS_PATH): grid if isinstance(grid, Silent) else grids(grid.overview),
+        ("Mail and SMS", MAIL_PATH): mailbox if isinstance(mailbox, Silent) else mails(mailbox),
+    }
+    parts: list[Child] = []
+    for (title, path), what in said_of.items():
+        if isinstance(what, Silent) and what.absent:
+            continue
+        parts.append(el("h2", el("a", title, href=path)))
+        parts.append(problem(str(what), what.advice) if isinstance(what, Silent) else el("p", what))
+    return el("section", parts, id="neighbours")
 
 
 def _parts(around: Surroundings, say: str) -> Html:

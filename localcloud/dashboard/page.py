@@ -6,7 +6,15 @@ from typing import Final
 from localcloud.dashboard.markup import Child, Html, el, join
 from localcloud.dashboard.wanted import LIST_PATH, instance_url
 
-ROOMS: Final[Mapping[str, str]] = {"Overview": "/", "Orchestrations": LIST_PATH}
+ROOMS: Final[Mapping[str, str]] = {
+    "Overview": "/",
+    "Orchestrations": LIST_PATH,
+    "Messages": "/messages",
+    "Event Grid": "/events",
+    "Mail": "/mail",
+}
+FRAGMENT: Final = "fragment"
+"""Query parameter: only the part of the page that changes is wanted."""
 
 _MARKS: Final[Mapping[str, str]] = {
     "Pending": "○",

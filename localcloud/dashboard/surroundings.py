@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Final
 
 from localcloud import inspection, parts
-from localcloud.dashboard.mailboxes import Broker, Mailbox
+from localcloud.dashboard.addresses import STOPPED, broker_of
+from localcloud.dashboard.mailboxes import Mailbox
 from localcloud.inspection import PartStatus
-from localcloud.ports import HOST
 from localcloud.state import CloudRecord, StateFolder
 
 ROOT: Final = Path(__file__).resolve().parents[2]
@@ -33,19 +33,13 @@ def look(folder: StateFolder) -> Surroundings:
     """What runs on that state folder now."""
     record = folder.running()
     if record is None:
-        return Surroundings("stopped", [], "No local cloud runs here.")
+        return Surroundings("stopped", [], STOPPED)
     found = inspection.look(folder, record, ROOT, parts.ALL)
     return Surroundings(record.state, found, _mailboxes(folder, record))
 
 
 def _mailboxes(folder: StateFolder, record: CloudRecord) -> list[Mailbox] | str:
-    broker = Broker(
-        HOST,
-        record.ports["servicebus-admin"],
-        folder.secrets().servicebus,
-        folder.servicebus_certificate,
-    )
     try:
-        return broker.mailboxes()
+        return broker_of(folder, record).mailboxes()
     except OSError as refused:
         return f"The broker does not answer: {refused}"

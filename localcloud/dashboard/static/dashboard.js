@@ -105,7 +105,7 @@
     try {
       const answer = await fetch(address);
       if (answer.status === 404) {
-        said.textContent = "This instance is gone: it was purged.";
+        said.textContent = "What this page showed is gone.";
         stop();
       } else {
         update(await answer.text());

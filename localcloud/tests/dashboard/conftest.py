@@ -8,6 +8,7 @@ import httpx
 import pytest
 from lxml import html
 
+from localcloud.dashboard.addresses import Find
 from localcloud.dashboard.app import create_app
 from localcloud.dashboard.hub import TaskHub
 from localcloud.dashboard.surroundings import Look, Surroundings
@@ -99,9 +100,9 @@ def nobody() -> Surroundings:
     return Surroundings("stopped", [], "No local cloud runs here.")
 
 
-def client_of(dsn: str, look: Look = nobody) -> httpx.AsyncClient:
+def client_of(dsn: str, look: Look = nobody, find: Find = lambda: None) -> httpx.AsyncClient:
     """A client for a dashboard over that database."""
-    app = create_app(TaskHub(dsn), look)
+    app = create_app(TaskHub(dsn), look, find)
     # What the application raises it has answered with a page first, as a server's client sees.
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     return httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8090")
