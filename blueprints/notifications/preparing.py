@@ -16,6 +16,7 @@ from blueprints.notifications import hours, suppressions_repository
 from blueprints.notifications.addresses import AddressDigests
 from blueprints.notifications.delivery_models import Due, Verdict
 from blueprints.notifications.models import (
+    TYPES,
     Channel,
     Contact,
     InApp,
@@ -25,11 +26,17 @@ from blueprints.notifications.models import (
     is_mandatory,
     is_outdated,
 )
+from blueprints.notifications.verdicts import not_worded, put_off, skipped, to_dead_address
+from shared import telemetry
 from shared.db import Database, Pending, Transaction
 from shared.live import LiveMessage
 
+LONGEST_TEXT = 2000
+"""What the feed carries of a text; the whole is in the list of notifications."""
 EMPLOYEES_READ = "en"
 """The language of audiences and of people who are no customers."""
+
+_log = telemetry.logger(__name__)
 
 
 class Customers(Protocol):
@@ -111,7 +118,7 @@ class Preparing:
             try:
                 ready.append((delivery, self._live(delivery.notification, language)))
             except WordingFault as fault:
-                verdicts.append(_not_worded(delivery, fault))
+                verdicts.append(_unworded(delivery, fault))
         return ready, verdicts
 
     async def prepare(
@@ -130,7 +137,11 @@ class Preparing:
         for delivery in claimed:
             person = delivery.notification.recipient_id
             contact = contacts.get(person) if person is not None else None
-            verdict = self._not_to_be_sent(delivery, contact, statuses, dead)
+            try:
+                verdict = self._not_to_be_sent(delivery, contact, statuses, dead)
+            except Exception as fault:  # noqa: BLE001 - one message must not hold up the others
+                _log.error("delivery_id=%s: %s", delivery.id, telemetry.describe(fault))
+                verdict = put_off(delivery)
             if verdict is not None:
                 verdicts.append(verdict)
             else:
@@ -152,7 +163,7 @@ class Preparing:
         }
         if told.message is None:  # what somebody wrote freely may hold personal data
             words = self._words.in_app(told, language)
-            data |= {"title": words.title, "text": words.text}
+            data |= {"title": words.title[:LONGEST_TEXT], "text": words.text[:LONGEST_TEXT]}
         group = told.audience or f"user:{told.recipient_id}"
         return LiveMessage(groups=(group,), event="notification", id=str(told.id), data=data)
 
@@ -180,16 +191,14 @@ class Preparing:
     ) -> Verdict | None:
         told = delivery.notification
         if contact is None:
-            return _skipped(delivery, "no_contact")
+            return skipped(delivery, "no_contact")
         if _address(delivery.channel, contact) is None:
-            return _skipped(delivery, "no_phone")
+            return skipped(delivery, "no_phone")
         status = statuses.get(told.order_id) if told.order_id is not None else None
         if status is not None and not is_mandatory(told.type) and is_outdated(told.type, status):
-            return _skipped(delivery, "outdated")
+            return skipped(delivery, "outdated")
         if told.recipient_id in dead:
-            return Verdict(
-                delivery=delivery, status="suppressed", outcome="suppressed", reason="dead_address"
-            )
+            return to_dead_address(delivery)
         if (until := self._quiet_until(delivery)) is not None:
             return Verdict(delivery=delivery, status="pending", due_at=until)
         return None
@@ -229,7 +238,7 @@ class Preparing:
                 mail = self._words.email(told[0], contact)
             return Ready(tuple(deliveries), address, contact.name, mail=mail)
         except WordingFault as fault:
-            verdicts += [_not_worded(one, fault) for one in deliveries]
+            verdicts += [_unworded(one, fault) for one in deliveries]
             return None
 
     def _is_worded(self, delivery: Due, contact: Contact, verdicts: list[Verdict]) -> bool:
@@ -237,7 +246,7 @@ class Preparing:
         try:
             self._words.email(delivery.notification, contact)
         except WordingFault as fault:
-            verdicts.append(_not_worded(delivery, fault))
+            verdicts.append(_unworded(delivery, fault))
             return False
         return True
 
@@ -246,13 +255,13 @@ def _recipients(claimed: Sequence[Due]) -> set[UUID]:
     return {person for one in claimed if (person := one.notification.recipient_id) is not None}
 
 
-def _not_worded(delivery: Due, fault: WordingFault) -> Verdict:
-    reason = f"template: {fault.reason}"
-    return Verdict(delivery=delivery, status="failed", outcome="refused", reason=reason)
-
-
-def _skipped(delivery: Due, reason: str) -> Verdict:
-    return Verdict(delivery=delivery, status="skipped", outcome="skipped", reason=reason)
+def _unworded(delivery: Due, fault: WordingFault) -> Verdict:
+    """Given up, unless a later release of this program knows the words: it may be running, too."""
+    told = delivery.notification
+    rule = TYPES.get(told.type)
+    if rule is None or told.template_version > rule.version:
+        return put_off(delivery)
+    return not_worded(delivery, fault)
 
 
 def _address(channel: Channel, contact: Contact) -> str | None:

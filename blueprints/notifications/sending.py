@@ -7,7 +7,6 @@ not claimed. Email, SMS and the app have a lane each: one that waits holds up no
 """
 
 import asyncio
-import random
 from collections import deque
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -17,12 +16,10 @@ from uuid import UUID
 
 from blueprints.notifications import deliveries_repository
 from blueprints.notifications.delivery_models import (
-    Accepted,
     Answer,
     Due,
     LeftAlone,
     ProviderFault,
-    Refused,
     Sent,
     Throttled,
     Verdict,
@@ -30,6 +27,7 @@ from blueprints.notifications.delivery_models import (
 from blueprints.notifications.lanes import PACE_S, Lane
 from blueprints.notifications.models import Channel, Mail
 from blueprints.notifications.preparing import Preparing, Ready
+from blueprints.notifications.verdicts import answered, given_back, put_off
 from shared import outbox, telemetry
 from shared.db import Database, Transaction
 from shared.live import LiveMessage
@@ -40,9 +38,6 @@ AT_ONCE = 16
 """Messages on their way to one provider at a time."""
 LEASES_S: Mapping[Channel, float] = {"in_app": 10.0, "email": 60.0, "sms": 60.0}
 """How long a claim lasts: longer than a batch of which every message meets a slow provider."""
-FIRST_DELAY_S, LONGEST_DELAY_S = 10.0, 3600.0
-ATTEMPTS = 32
-"""Ten seconds, twenty, forty… an hour, an hour…: given up after a day."""
 LONGEST_REST_S = 300.0
 FEED_REST_S = 2.0
 CLOSE_WAITS_S = 2.0
@@ -154,7 +149,7 @@ class Sending:
             ]
         else:
             self._lanes["in_app"].rest(FEED_REST_S, "the live feed is away")
-            verdicts += [_given_back(one) for one, _ in shown]
+            verdicts += [given_back(one) for one, _ in shown]
         await self._settle(verdicts)
         return len(due)
 
@@ -173,7 +168,7 @@ class Sending:
         async with asyncio.TaskGroup() as group:
             for _ in range(min(self._at_once, len(ready))):
                 group.create_task(one_after_the_other())
-        verdicts += [_given_back(one) for message in waiting for one in message.deliveries]
+        verdicts += [given_back(one) for message in waiting for one in message.deliveries]
         await self._settle(verdicts)
         return len(due)
 
@@ -184,16 +179,15 @@ class Sending:
             answer = await self._answer(message)
         except LeftAlone as fault:
             lane.rest(_rest_s(fault), fault.detail)
-            return [_given_back(one) for one in deliveries]
+            return [given_back(one) for one in deliveries]
         except ProviderFault as fault:
             if isinstance(fault, Throttled):
                 lane.rest(_rest_s(fault), fault.detail)
-            return [_put_off(one, fault) for one in deliveries]
+            return [put_off(one, fault) for one in deliveries]
         except Exception as fault:  # noqa: BLE001 - one message must not hold up the others
             _log.error("%s key=%s: %s", channel, message.key, telemetry.describe(fault))
-            unexpected = ProviderFault("internal fault", retry_after_s=0)
-            return [_put_off(one, unexpected) for one in deliveries]
-        return [_answered(one, answer) for one in deliveries]
+            return [put_off(one) for one in deliveries]
+        return [answered(one, answer) for one in deliveries]
 
     async def _answer(self, message: Ready) -> Answer:
         if message.mail is None:
@@ -233,45 +227,6 @@ async def tell_of(tx: Transaction, sent: Sequence[Sent]) -> None:
                 "order_id": None if one.order_id is None else str(one.order_id),
             },
         )
-
-
-def delay_s(attempts: int, retry_after_s: float) -> float:
-    """How long a delivery waits that was tried in vain `attempts` times before, in seconds.
-
-    Not less than the provider asked for, and a little more than anybody else's.
-    """
-    doubled: float = FIRST_DELAY_S * 2.0 ** min(attempts, 16)
-    return max(min(doubled, LONGEST_DELAY_S), retry_after_s) * random.uniform(1.0, 1.2)  # noqa: S311
-
-
-def _given_back(delivery: Due) -> Verdict:
-    return Verdict(delivery=delivery, status="pending")
-
-
-def _put_off(delivery: Due, fault: ProviderFault) -> Verdict:
-    gives_up = delivery.attempts + 1 >= ATTEMPTS
-    return Verdict(
-        delivery=delivery,
-        status="failed" if gives_up else "pending",
-        outcome="fault",
-        reason=f"given up: {fault.detail}" if gives_up else fault.detail,
-        delay_s=delay_s(delivery.attempts, fault.retry_after_s),
-        taken_perhaps=not isinstance(fault, Throttled),
-    )
-
-
-def _answered(delivery: Due, answer: Answer) -> Verdict:
-    match answer:
-        case Accepted(reference):
-            return Verdict(
-                delivery=delivery, status="accepted", outcome="accepted", reference=reference
-            )
-        case Refused(reason, suppressed=True):
-            return Verdict(
-                delivery=delivery, status="suppressed", outcome="suppressed", reason=reason
-            )
-        case Refused(reason):
-            return Verdict(delivery=delivery, status="failed", outcome="refused", reason=reason)
 
 
 def _rest_s(fault: ProviderFault) -> float:

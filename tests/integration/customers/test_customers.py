@@ -391,6 +391,8 @@ async def test_an_erased_customer_is_gone_for_good(
     assert await rows(database, alice.id) == before
     assert await customers.standing(alice.id) == "inactive"
     assert await customers.contact(alice.id) is None
+    async with database.reading() as tx:
+        assert await (await customers.ask_contacts(tx, [alice.id]))() == {}
 
 
 async def test_standing_tells_who_may_order(portal: Portal, customers: CustomerService) -> None:
@@ -402,16 +404,20 @@ async def test_standing_tells_who_may_order(portal: Portal, customers: CustomerS
 
 
 async def test_who_writes_to_a_customer_learns_where_and_in_which_language(
-    portal: Portal, customers: CustomerService
+    portal: Portal, customers: CustomerService, database: Database
 ) -> None:
     alice = client()
     assert await customers.contact(alice.id) is None
 
     await portal.call("register_customer", alice, body=PROFILE)
 
-    assert await customers.contact(alice.id) == Contact(
+    contact = Contact(
         name="Alice Example", email="alice@clients.example", phone="+4930123456", language="de"
     )
+    assert await customers.contact(alice.id) == contact
+    async with database.reading() as tx:
+        told = await (await customers.ask_contacts(tx, [uuid7(), alice.id]))()
+    assert told == {alice.id: contact}
 
 
 async def test_a_refused_profile_is_not_kept_and_not_repeated(

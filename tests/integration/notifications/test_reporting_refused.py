@@ -18,7 +18,7 @@ def without(event: dict[str, Any], name: str) -> dict[str, Any]:
 
 
 SECRET = "secret.person@clients.example"
-GOOD = report(uuid4(), SECRET, "Delivered")
+GOOD = report("an id", SECRET, "Delivered", id="an-event")
 
 
 @pytest.mark.parametrize(

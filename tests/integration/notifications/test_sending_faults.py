@@ -8,7 +8,7 @@ from uuid_utils.compat import uuid7
 
 from blueprints.notifications.delivery_models import Answer, ProviderFault
 from blueprints.notifications.models import Mail
-from blueprints.notifications.sending import ATTEMPTS, delay_s
+from blueprints.notifications.verdicts import ATTEMPTS, delay_s
 from shared import telemetry
 from tests.integration.notifications.doubles import Post
 from tests.integration.notifications.outbound import Outbound
@@ -46,7 +46,7 @@ async def test_a_full_provider_is_left_alone_as_long_as_it_asks(
 
     row = await outbound.delivery(told)
     assert (row["status"], row["reason"], row["attempts"]) == ("pending", "status 429", 1)
-    assert row["wait"].total_seconds() > 35
+    assert row["wait"].total_seconds() > 15
     assert await outbound.log(told) == [("fault", "status 429")]
     untried = await outbound.delivery(waits)
     assert (untried["status"], untried["attempts"], untried["claimed_until"]) == (
@@ -65,7 +65,7 @@ async def test_a_fault_is_tried_again_later_and_is_the_same_message(outbound: Ou
 
     assert await sending.send_due() == 1
     row = await outbound.delivery(told)
-    assert 8 < row["wait"].total_seconds() < 13
+    assert 0 < row["wait"].total_seconds() <= 12
     assert await sending.send_due() == 0
     await outbound.make_due(told)
     assert await sending.send_due() == 1
@@ -157,3 +157,33 @@ async def test_what_is_sent_in_the_background_belongs_to_no_invocation(
     await sending.settled()
 
     assert seen == [None]
+
+
+@pytest.mark.parametrize("ahead", ["type = 'order_mislaid'", "template_version = 99"])
+async def test_what_a_later_release_has_written_is_left_to_it(
+    ahead: str, outbound: Outbound
+) -> None:
+    anna, bruno = outbound.people.meet(), outbound.people.meet()
+    told = [await outbound.tell(anna, "order_shipped", channel) for channel in ("email", "in_app")]
+    async with outbound.database.transaction() as tx:
+        await tx.execute(f"UPDATE notifications.notifications SET {ahead}".encode())  # noqa: S608
+    known = await outbound.tell(bruno, "order_shipped")
+
+    await outbound.sending.send_due()
+
+    for one in told:
+        assert await outbound.fate(one) == ("pending", "internal fault")
+        assert await outbound.log(one) == [("fault", "internal fault")]
+    assert await outbound.fate(known) == ("accepted", None)
+
+
+async def test_a_text_without_end_is_shown_in_part(outbound: Outbound) -> None:
+    anna = outbound.people.meet()
+    facts: dict[str, Any] = {"number": "1" * 50_000, "tracking_number": "T"}
+    await outbound.tell(anna, "order_shipped", "in_app", facts=facts)
+
+    await outbound.sending.send_due()
+
+    (shown,) = outbound.screen.shown(anna)
+    assert len(str(shown.data["text"])) == 2000
+    assert len(shown.to_text()) < 8000

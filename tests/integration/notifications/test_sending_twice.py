@@ -6,9 +6,9 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from blueprints.notifications import sending
 from blueprints.notifications.delivery_models import Answer
 from blueprints.notifications.sending import EmailSender, SmsSender
+from blueprints.notifications.verdicts import given_back
 from shared.db import Database
 from tests.integration.notifications.conftest import Mailbox
 from tests.integration.notifications.doubles import Post
@@ -139,7 +139,7 @@ async def test_a_verdict_that_comes_after_its_claim_does_not_disturb_the_next_on
     (now,) = await quick._claimed("email", 9)
     assert (late.id, late.first_tried_at) == (now.id, now.first_tried_at)
 
-    await slow._settle([sending._given_back(late)])
+    await slow._settle([given_back(late)])
 
     assert (await outbound.delivery(told))["claimed_until"] == now.claimed_until
 

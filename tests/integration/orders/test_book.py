@@ -34,3 +34,15 @@ async def test_a_notice_says_why_the_order_was_cancelled(shop: Shop) -> None:
 
 async def test_there_is_no_notice_of_an_order_that_was_never_placed(shop: Shop) -> None:
     assert await shop.book.notice(uuid4()) is None
+
+
+async def test_the_statuses_of_many_orders_are_told_at_a_time(shop: Shop) -> None:
+    placed, cancelled = await shop.place(), await shop.place()
+    await shop.fulfilment.cancel(cancelled.id, "out_of_stock")
+
+    async with shop.database.reading() as tx:
+        told = await (
+            await shop.book.ask_statuses(tx, [placed.id, cancelled.id, uuid4(), placed.id])
+        )()
+
+    assert told == {placed.id: "placed", cancelled.id: "cancelled"}
