@@ -1,6 +1,6 @@
 """The mailbox: what was sent, newest first."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Final
 from urllib.parse import urlencode
 
@@ -21,7 +21,6 @@ _CHANNELS: Final[Sequence[tuple[str, str | None]]] = (
     ("Email", "email"),
     ("SMS", "sms"),
 )
-_ICONS: Final[Mapping[str, str]] = {"email": "✉", "sms": "💬"}
 
 
 def list_body(
@@ -123,7 +122,7 @@ def _sms(line: Line) -> Html:
 
 
 def _item(line: Line, *content: Child) -> Html:
-    icon = el("span", _ICONS[line.channel], aria_hidden="true", class_="icon")
+    icon = el("span", "SMS" if line.channel == "sms" else "✉", aria_hidden="true", class_="icon")
     head = el(
         "div",
         el("span", _names(line), class_="names"),

@@ -61,7 +61,7 @@ def post(http: httpx.Client, to: str, sign: dict[str, str]) -> httpx.Response:
 
 
 @pytest.mark.conforms(
-    "Communication Services",
+    "Authentication",
     "A request is signed with HMAC-SHA256 over method, path with query, date, host and the hash of"
     " the body.",
     source=AUTHENTICATION,
@@ -73,7 +73,7 @@ def test_a_request_signed_by_hand_is_accepted(http: httpx.Client) -> None:
 
 
 @pytest.mark.conforms(
-    "Communication Services",
+    "Authentication",
     "A signature over anything else, or with another key, is refused with 401.",
     source=AUTHENTICATION,
 )
@@ -99,7 +99,7 @@ def test_a_bad_signature_is_denied(http: httpx.Client, sign: dict[str, str]) -> 
 
 
 @pytest.mark.conforms(
-    "Communication Services",
+    "Authentication",
     "The date of a signed request may differ by five minutes at most.",
     source=AUTHENTICATION,
 )
@@ -170,7 +170,7 @@ def token(identity: Part, **order: Any) -> str:
 
 
 @pytest.mark.conforms(
-    "Communication Services",
+    "Authentication",
     "A token of Microsoft Entra for https://communication.azure.com is as good as the key.",
     source=AUTHENTICATION,
 )

@@ -37,7 +37,7 @@ def patient(part: Part) -> Iterator[EmailClient]:
 
 
 @pytest.mark.conforms(
-    "Communication Services",
+    "Email",
     "Whoever sends too much is answered 429, with a Retry-After.",
     source="learn:azure/communication-services/concepts/service-limits",
 )

@@ -27,7 +27,7 @@ SPECIFICATION = (
 
 
 @pytest.mark.conforms(
-    "Communication Services",
+    "Email",
     "The service accepts an email with 202, an Operation-Location and a Retry-After, and the"
     " operation succeeds later.",
     source=SPECIFICATION,
@@ -76,7 +76,7 @@ def test_the_first_answer_says_where_and_when_to_ask_again(emails: EmailClient, 
 
 
 @pytest.mark.conforms(
-    "Communication Services",
+    "Email",
     "A repeated request that matches the previous one is answered as that was, and nothing is"
     " sent twice.",
     source="learn:rest/api/communication/repeatable-requests",
@@ -91,7 +91,7 @@ def test_repeating_an_operation_id_sends_nothing_more(
 
 
 @pytest.mark.conforms(
-    "Communication Services",
+    "Email",
     "A repeated request that does not match the previous one is refused with 400.",
     source="learn:rest/api/communication/repeatable-requests",
 )
@@ -160,7 +160,7 @@ def test_an_operation_that_nobody_began_is_not_found(emails: EmailClient) -> Non
 
 
 @pytest.mark.conforms(
-    "Communication Services",
+    "Email",
     "The operation of an email is NotStarted or Running, with a Retry-After, until it is settled.",
     source=SPECIFICATION,
 )
@@ -184,7 +184,7 @@ def test_the_operation_of_a_slow_email_is_not_started_at_first(emails: EmailClie
 
 
 @pytest.mark.conforms(
-    "Communication Services",
+    "Email",
     "An operation that fails says so with the code EmailDropped and why.",
     source=SPECIFICATION.replace(
         "CommunicationServicesEmail.json",

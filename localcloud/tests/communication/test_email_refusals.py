@@ -82,7 +82,7 @@ def test_what_is_wrong_with_an_email_is_said(
 
 
 @pytest.mark.conforms(
-    "Communication Services",
+    "Email",
     'An invalid address is refused with 400: "Invalid format for email address".',
     source="learn:azure/communication-services/resources/troubleshooting",
 )
@@ -123,7 +123,7 @@ def test_unusual_addresses_are_taken(emails: EmailClient, right: str) -> None:
 
 
 @pytest.mark.conforms(
-    "Communication Services",
+    "Email",
     "An email has at most 50 recipients.",
     source="learn:azure/communication-services/concepts/service-limits",
 )
@@ -139,7 +139,7 @@ def test_fifty_recipients_are_the_most(emails: EmailClient, http: httpx.Client) 
 
 
 @pytest.mark.conforms(
-    "Communication Services",
+    "Email",
     '"Please note that we limit the total size of an email request (which includes attachments) to'
     ' 10MB."',
     source=SPECIFICATION,
@@ -158,7 +158,7 @@ def test_a_request_of_more_than_ten_megabytes_is_refused(
 
 
 @pytest.mark.conforms(
-    "Communication Services",
+    "Email",
     'A sender of a domain that is not linked is refused: "The specified sender domain has not been'
     ' linked."',
     source="learn:azure/communication-services/concepts/email/email-domain-and-sender-authentication",

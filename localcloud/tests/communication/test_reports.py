@@ -35,7 +35,7 @@ def statuses(events: list[dict[str, Any]]) -> list[str]:
 
 
 @pytest.mark.conforms(
-    "Communication Services",
+    "Delivery reports",
     "EmailDeliveryReportReceived is published when a delivery report is received for an email.",
     source=EMAIL_EVENTS,
 )
@@ -68,7 +68,7 @@ def test_the_delivery_of_an_email_is_reported_as_azure_reports_it(
 
 
 @pytest.mark.conforms(
-    "Communication Services",
+    "Delivery reports",
     "SMSDeliveryReportReceived is published when a delivery report is received for an SMS, with the"
     " tag of the message.",
     source=SMS_EVENTS,
@@ -106,7 +106,7 @@ def test_the_sdk_of_event_grid_reads_the_events(
 
 
 @pytest.mark.conforms(
-    "Communication Services",
+    "Delivery reports",
     "No delivery report is published for an SMS unless enableDeliveryReport is set.",
     source="learn:azure/communication-services/quickstarts/sms/send",
 )
@@ -121,7 +121,7 @@ def test_a_text_whose_report_nobody_wants_has_none(
 
 
 @pytest.mark.conforms(
-    "Communication Services",
+    "Delivery reports",
     "The status is Delivered, Expanded, Bounced, Suppressed, FilteredSpam, Quarantined or Failed.",
     source=EMAIL_EVENTS,
 )
@@ -181,7 +181,7 @@ def test_each_recipient_has_a_report_of_its_own(emails: EmailClient, grid: Grid)
 
 
 @pytest.mark.conforms(
-    "Communication Services",
+    "Delivery reports",
     "After a hard bounce mail to the address is Suppressed for 24 hours, and for longer with each"
     " further mail.",
     source=REPUTATION,
@@ -209,7 +209,7 @@ def until_of(http: httpx.Client, to: str) -> datetime:
 
 
 @pytest.mark.conforms(
-    "Communication Services",
+    "Delivery reports",
     "An email whose recipients are all suppressed fails with EmailDroppedAllRecipientsSuppressed.",
     source="learn:answers/questions/1660625/azure-communication-services-emaildroppedallrecipi",
 )

@@ -54,7 +54,7 @@ def raw(part: Part, texts: Any, **changes: Any) -> list[dict[str, Any]]:
 
 
 @pytest.mark.conforms(
-    "Communication Services",
+    "SMS",
     "Each recipient of a text has a result of its own; a number that is not E.164 has 400 and"
     ' "Invalid To phone number format.", and the others get their text.',
     source=EXAMPLE,
@@ -96,7 +96,7 @@ def test_a_number_that_is_none_gets_nothing(texts: Any, http: httpx.Client, wron
 
 
 @pytest.mark.conforms(
-    "Communication Services",
+    "SMS",
     "The same repeatability request id is accepted again with the same message id, and nothing is"
     " sent twice.",
     source=EXAMPLE,
@@ -144,7 +144,7 @@ def test_a_repeatability_id_is_not_good_for_another_text(
 
 
 @pytest.mark.conforms(
-    "Communication Services",
+    "SMS",
     '"Request sent with Invalid DateTime value for repeatability-first-sent. Expected is DateTime'
     ' ,RFC1123 pattern."',
     source=EXAMPLE,
