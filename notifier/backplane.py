@@ -18,7 +18,7 @@ from shared.live import FEED, FEED_KEPT_S, LiveMessage
 
 BLOCK_S = 1.0
 READ_AT_ONCE = 500
-ANSWER_WITHIN_S = 2.0
+ANSWER_WITHIN_S = 4.0
 RETRY_S = (0.1, 0.5)
 
 START = "0-0"

@@ -115,7 +115,10 @@ class Registry:
         while True:
             await asyncio.sleep(TICK_S)
             for client in list(self._clients):
-                client.tick(self.position)
+                try:
+                    client.tick(self.position)
+                except Exception as fault:  # noqa: BLE001 - time goes on for the others
+                    _log.error("a client's time stands still: %s", telemetry.describe(fault))
 
     async def drain(self) -> None:
         """Send everyone elsewhere, evenly over the time set; returns when they are gone."""

@@ -182,16 +182,22 @@ class Feed:
 
     def _connected(self) -> "Redis":
         if self._redis is None:
-            from redis.asyncio import Redis  # noqa: PLC0415 - heavy; paid for by who uses it
+            from redis.asyncio import (  # noqa: PLC0415 - heavy; paid for by who uses it
+                BlockingConnectionPool,
+                Redis,
+            )
             from redis.asyncio.retry import Retry  # noqa: PLC0415
             from redis.backoff import NoBackoff  # noqa: PLC0415
 
-            self._redis = Redis.from_url(
+            # Of many who publish at once some wait for a connection, within their time.
+            pool = BlockingConnectionPool.from_url(
                 self._url,
                 retry=Retry(NoBackoff(), 0),
                 max_connections=CONNECTIONS,
+                timeout=TIMEOUT_S,
                 decode_responses=True,
             )
+            self._redis = Redis.from_pool(pool)
         return self._redis
 
 

@@ -70,7 +70,7 @@ async def test_publishers_at_the_same_time_do_not_break_the_chain(
 ) -> None:
     other = Feed(valkey.url)
     done = await asyncio.gather(
-        *(publisher.publish([note(n), note(n)]) for publisher in (feed, other) for n in range(20))
+        *(publisher.publish([note(n), note(n)]) for publisher in (feed, other) for n in range(100))
     )
     await other.close()
 
