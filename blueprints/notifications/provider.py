@@ -103,9 +103,13 @@ class Provider:
         return endpoint.rstrip("/"), self._credential
 
     def patience(self) -> dict[str, Any]:
-        """No second try by the SDK: a delivery waits for its turn in the database, not here."""
+        """No second try by the SDK: a delivery waits for its turn in the database, not here.
+
+        And no redirects: a name and an address go where the settings say, and nowhere else.
+        """
         return {
             "retry_total": 0,
+            "permit_redirects": False,
             "connection_timeout": CONNECT_TIMEOUT_S,
             "read_timeout": self._timeout_s,
         }
@@ -146,7 +150,8 @@ class Provider:
             if status in REFUSALS or status == HTTPStatus.TOO_MANY_REQUESTS:
                 raise Answered(status, _code(fault), wait_s) from None
             raise ProviderFault(f"status {status}", retry_after_s=wait_s or 0) from None
-        except (AzureError, TimeoutError, OSError) as fault:
+        # The last three: the SDK stumbles over an answer of another shape than it expects.
+        except (AzureError, TimeoutError, OSError, ValueError, TypeError, AttributeError) as fault:
             raise ProviderFault(f"no answer: {type(fault).__name__}", retry_after_s=0) from None
 
 

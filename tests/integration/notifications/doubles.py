@@ -47,6 +47,17 @@ class People:
         return person
 
 
+class Anybody(People):
+    """Whoever is asked for can be reached, under an address made of the id."""
+
+    async def ask_contacts(
+        self, tx: Transaction, customer_ids: Collection[UUID]
+    ) -> Pending[Mapping[UUID, Contact]]:
+        for one in customer_ids:
+            self.known[one] = Person("Anna Andersson", f"{one}@clients.example", id=one)
+        return await super().ask_contacts(tx, customer_ids)
+
+
 @dataclass
 class Orders:
     """How far the orders are."""

@@ -1,9 +1,11 @@
 """Sending in the worst case: processes that die or work at a time, providers that are away."""
 
 import asyncio
+import sys
 from typing import Any, Literal
 from uuid import UUID, uuid4
 
+import httpx
 import pytest
 
 from blueprints.notifications.delivery_models import Answer
@@ -11,9 +13,10 @@ from blueprints.notifications.sending import EmailSender, SmsSender
 from blueprints.notifications.verdicts import given_back
 from shared.db import Database
 from tests.integration.notifications.conftest import Mailbox
-from tests.integration.notifications.doubles import Post
+from tests.integration.notifications.doubles import Anybody, Person, Post
 from tests.integration.notifications.outbound import Outbound, email_gateway
 from tests.integration.payments.standins import Standin
+from tests.rig.partners import Partner
 
 
 class Killed(BaseException):
@@ -57,6 +60,32 @@ async def test_a_process_that_is_killed_around_its_call_leaves_one_message(
     assert await outbound.fate(told) == ("accepted", None)
     assert await outbound.log(told) == [("accepted", None)]
     assert [type_ for type_, _ in await outbound.events(told)] == ["notification.sent.v1"]
+
+
+async def test_a_process_that_is_killed_while_the_provider_takes_a_mail_leaves_one_mail(
+    outbound: Outbound, mailbox: Mailbox, communication: Standin, database_url: str
+) -> None:
+    anna = Person("Anna Andersson", "")
+    outbound.people = Anybody()
+    told = await outbound.tell(anna)
+    async with httpx.AsyncClient(base_url=communication.url, trust_env=False) as http:
+        partner = Partner("communication", http)
+        async with partner.barrier("send_email", "after_effect") as barrier:
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "tests.integration.notifications.process"),
+                *(database_url, communication.url),
+            )
+            await barrier.reached()
+            process.kill()
+            await process.wait()
+    assert await outbound.fate(told) == ("pending", None)
+
+    await outbound.process().send_due()
+
+    (mail,) = await mailbox.messages(f"{anna.id}@clients.example")
+    row = await outbound.delivery(told)
+    assert (row["status"], mail["id"]) == ("accepted", str(row["id"]))
+    assert await outbound.log(told) == [("accepted", None)]
 
 
 async def test_what_a_dead_process_had_claimed_waits_for_the_end_of_its_claim(
