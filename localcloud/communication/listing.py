@@ -5,7 +5,6 @@ import sqlite3
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Final
 
 from localcloud.communication.drafts import iso
@@ -148,13 +147,13 @@ def messages(
     *,
     channel: str | None,
     to: str | None,
-    since: int | datetime | None,
+    since: int | str,
     limit: int,
 ) -> list[JsonObject]:
     """Messages in full, oldest first: those after a number, or from a time on."""
     selection = {
         "after": since if isinstance(since, int) else 0,
-        "since": iso(since.timestamp()) if isinstance(since, datetime) else "",
+        "since": since if isinstance(since, str) else "",
         "channel": channel,
         "to": None if to is None else to.lower(),
         "limit": limit,

@@ -12,6 +12,8 @@ import httpx
 from localcloud.partners.store import JsonObject, Store
 
 BATCH: Final = 100
+GATHER_S: Final = 0.05
+"""How long the first report waits for others, because each request costs far more than a report."""
 FIRST_DELAY_S: Final = 0.25
 LONGEST_DELAY_S: Final = 5.0
 NO_ENDPOINT: Final = "no Event Grid endpoint is set"
@@ -92,6 +94,7 @@ class Publisher:
                 rows = self._store.rows(WAITING, {"limit": self._batch})
                 if not rows:
                     await self._wake.wait()
+                    await asyncio.sleep(GATHER_S)
                 elif not await self._publish(http, self._url, rows):
                     await asyncio.sleep(self._delay_s)
                     self._delay_s = min(self._delay_s * 2, LONGEST_DELAY_S)

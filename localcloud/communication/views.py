@@ -14,6 +14,7 @@ from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Respon
 from starlette.routing import Route
 
 from localcloud.communication import letter, listing, suppressions
+from localcloud.communication.drafts import iso
 from localcloud.communication.list_page import LATEST, PAGE, list_body, list_content
 from localcloud.communication.listing import Line, Wanted
 from localcloud.communication.message_page import THREAD, message_body, message_content
@@ -26,6 +27,7 @@ STATIC: Final = Path(__file__).with_name("static")
 FRAGMENT: Final = "fragment"
 """Query parameter: only the part of the page that changes is wanted."""
 LIMIT: Final = 1000
+WORDS_LIMIT: Final = 200
 
 _NUMBER: Final = re.compile(r"\d{1,18}")
 _DOWNLOADS: Final = "attachment; filename*=UTF-8''{}"
@@ -79,7 +81,7 @@ class Views:
         wanted = Wanted(
             channel=query.get("channel") if query.get("channel") in {"email", "sms"} else None,
             to=query.get("to") or None,
-            words=query.get("q", "").strip() or None,
+            words=query.get("q", "").strip()[:WORDS_LIMIT] or None,
             before=int(query["before"]) if _is_number(query.get("before")) else None,
         )
         lines = listing.newest(self._store, wanted, PAGE + 1)
@@ -107,7 +109,12 @@ class Views:
 
     async def attachment(self, request: Request) -> Response:
         """An attachment, to be saved and never shown."""
-        row = listing.attachment(self._store, _seq(request), int(request.path_params["number"]))
+        number = request.path_params["number"]
+        row = (
+            listing.attachment(self._store, _seq(request), int(number))
+            if _is_number(number)
+            else None
+        )
         if row is None:
             raise NoSuchPage("There is no such attachment.")
         headers = {
@@ -139,7 +146,7 @@ class Views:
             Route("/overview", self.overview),
             Route("/mail/{seq}", self.mail),
             Route("/mail/{seq}/html", self.html),
-            Route("/mail/{seq}/attachments/{number:int}", self.attachment),
+            Route("/mail/{seq}/attachments/{number}", self.attachment),
             Route("/static/{name}", self.static),
         ]
 
@@ -178,14 +185,15 @@ def _channel(text: str | None) -> str | None:
     return text or None
 
 
-def _since(text: str | None) -> int | datetime | None:
+def _since(text: str | None) -> int | str:
+    """The number of a message, or a time as messages bear it."""
     if text is None or _is_number(text):
-        return None if text is None else int(text)
+        return int(text or 0)
     try:
         at = datetime.fromisoformat(text)
-    except ValueError:
+        return iso((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp())
+    except (ValueError, OverflowError):
         raise Refused(400, "BadRequest", "since: the seq of a message or an ISO time") from None
-    return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 
 def _limit(text: str | None) -> int:

@@ -38,7 +38,8 @@ def patient(part: Part) -> Iterator[EmailClient]:
 
 @pytest.mark.conforms(
     "Email",
-    "Whoever sends too much is answered 429, with a Retry-After.",
+    '"When you reach service limitations, you receive an HTTP status code 429 (too many'
+    ' requests)."',
     source="learn:azure/communication-services/concepts/service-limits",
 )
 def test_too_many_requests_say_when_to_come_again(emails: EmailClient, http: httpx.Client) -> None:

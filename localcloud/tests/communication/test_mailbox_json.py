@@ -60,7 +60,14 @@ def test_messages_of_one_channel_are_told(
 
 
 @pytest.mark.parametrize(
-    "query", [{"channel": "fax"}, {"since": "yesterday"}, {"limit": "0"}, {"limit": "1001"}]
+    "query",
+    [
+        {"channel": "fax"},
+        {"since": "yesterday"},
+        {"since": "0001-01-01T00:00:00+23:59"},
+        {"limit": "0"},
+        {"limit": "1001"},
+    ],
 )
 def test_a_question_that_makes_no_sense_is_refused(
     http: httpx.Client, query: dict[str, str]
@@ -93,7 +100,9 @@ def test_the_overview_counts_messages_and_what_became_of_them(
     assert after["email"]["recipients"] == before["email"]["recipients"] + 2
     bounced = before["email"]["by_status"].get("Bounced", 0)
     assert after["email"]["by_status"]["Bounced"] == bounced + 1
-    assert after["sms"]["awaiting"] == before["sms"]["awaiting"] + 1
+    assert after["sms"]["recipients"] == before["sms"]["recipients"] + 1
+    fates = after["sms"]["awaiting"], *after["sms"]["by_status"].values()
+    assert sum(fates) == after["sms"]["recipients"]
     assert after["suppressed"] == before["suppressed"] + 1
     assert after["senders"] == [SENDER, NUMBER]
     text, mail = after["latest"][:2]

@@ -107,8 +107,10 @@ def test_the_sdk_of_event_grid_reads_the_events(
 
 @pytest.mark.conforms(
     "Delivery reports",
-    "No delivery report is published for an SMS unless enableDeliveryReport is set.",
-    source="learn:azure/communication-services/quickstarts/sms/send",
+    '"Enable this flag to receive a delivery report for this message on the Azure Resource'
+    ' EventGrid."',
+    source="issue:Azure/azure-rest-api-specs/blob/main/specification/communication/data-plane/Sms"
+    "/stable/2021-03-07/communicationservicessms.json",
 )
 def test_a_text_whose_report_nobody_wants_has_none(
     texts: Any, emails: EmailClient, http: httpx.Client, grid: Grid
