@@ -1,5 +1,6 @@
 """What every request must pass: origin, credentials, size; and where the gateway shows us."""
 
+import asyncio
 import base64
 import json
 import re
@@ -79,16 +80,23 @@ def bearer(connection: HTTPConnection) -> str:
     return ticket.strip()
 
 
-async def body(request: Request) -> bytes:
-    """The body. Raises BodyTooLarge as soon as that is known; no more of it is read then."""
+async def body(request: Request, *, within_s: float) -> bytes:
+    """The body. Raises BodyTooLarge as soon as that is known; no more of it is read then.
+
+    Raises InvalidRequest when it has not come to its end `within_s`.
+    """
     announced = request.headers.get("content-length", "0")
     if not announced.isdecimal() or len(announced) > 12 or int(announced) > BODY_LIMIT:  # noqa: PLR2004 - digits
         raise BodyTooLarge(f"the body may have at most {BODY_LIMIT} bytes")
     read = bytearray()
-    async for chunk in request.stream():
-        read += chunk
-        if len(read) > BODY_LIMIT:
-            raise BodyTooLarge(f"the body may have at most {BODY_LIMIT} bytes")
+    try:
+        async with asyncio.timeout(within_s):
+            async for chunk in request.stream():
+                read += chunk
+                if len(read) > BODY_LIMIT:
+                    raise BodyTooLarge(f"the body may have at most {BODY_LIMIT} bytes")
+    except TimeoutError:
+        raise InvalidRequest("the body took too long") from None
     return bytes(read)
 
 

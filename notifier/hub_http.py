@@ -63,7 +63,7 @@ class HubOverHttp:
             resident.client.close("gone")
             self._forget(key, resident)
             return Response(status_code=202, headers=NO_STORE)
-        return await _sent(request, resident)
+        return await self._sent(request, resident)
 
     def _here(self, key: str) -> Resident | None:
         """The connection, if it is here; those that the clock has ended are dropped first."""
@@ -118,23 +118,24 @@ class HubOverHttp:
             return Response(status_code=204, headers=NO_STORE)
         return PlainTextResponse(text, headers=NO_STORE)
 
+    async def _sent(self, request: Request, resident: Resident) -> Response:
+        """What the client says, as soon as it is done."""
+        within_s = self._parts.settings.notifier_handshake_s
+        try:
+            text = (await body(request, within_s=within_s)).decode()
+        except UnicodeDecodeError:
+            resident.client.close("protocol", "this is spoken in UTF-8")
+            raise InvalidRequest("the body must be UTF-8") from None
+        if not text:
+            raise InvalidRequest("the body holds no message")
+        await resident.session.receive(text)
+        return PlainTextResponse("", headers=NO_STORE)
+
     def _forget(self, key: str, resident: Resident) -> None:
         self._residents.pop(key, None)
         self._parts.registry.remove(resident.client)
         if resident.poll is not None:
             resident.poll.cancel()
-
-
-async def _sent(request: Request, resident: Resident) -> Response:
-    try:
-        text = (await body(request)).decode()
-    except UnicodeDecodeError:
-        resident.client.close("protocol", "this is spoken in UTF-8")
-        raise InvalidRequest("the body must be UTF-8") from None
-    if not text:
-        raise InvalidRequest("the body holds no message")
-    await resident.session.receive(text)
-    return PlainTextResponse("", headers=NO_STORE)
 
 
 def _check_ticket(request: Request, resident: Resident) -> None:

@@ -70,7 +70,7 @@ class _Http(HttpToolsProtocol):
 
 
 class _WebSocket(WebSocketsSansIOProtocol):
-    """Gives the application a way to cut the line."""
+    """Gives the application a way to cut the line, and cuts it for who pings and does not read."""
 
     def handle_connect(self, event: Request) -> None:
         super().handle_connect(event)
@@ -78,6 +78,13 @@ class _WebSocket(WebSocketsSansIOProtocol):
             # The application's task was made just now and has not run yet.
             cut: dict[object, object] = {"call": self.transport.abort}
             self.scope["extensions"] = {**(self.scope["extensions"] or {}), "notifier.abort": cut}
+
+    def handle_ping(self) -> None:
+        # Pongs bypass the application's queue and its bounds.
+        if self.writable.is_set():
+            super().handle_ping()
+        else:
+            self.transport.abort()
 
 
 class _Server(uvicorn.Server):

@@ -14,7 +14,7 @@ from notifier.hub import CallError
 from notifier.parts import Parts
 from notifier.people import Person
 from notifier.problems import TooManyConnections
-from shared.problem import InvalidRequest
+from shared.problem import InvalidRequest, MethodNotAllowed
 
 RETRY_MS = 2000
 """How long a browser waits before it reconnects, unless a farewell says otherwise."""
@@ -24,6 +24,8 @@ def route(parts: Parts) -> Route:
     """`GET /notifications/stream`, with `ticket` or an Authorization header."""
 
     async def stream(request: Request) -> Response:
+        if request.method == "HEAD":
+            raise MethodNotAllowed("a stream has no end to know its head by", ["GET"])
         after, orders = _resumed_from(request), _orders(request)
         parts.require_room()
         person = await _person(parts, request)

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 
@@ -16,7 +15,6 @@ from tests.integration.notifier.raw import HANDSHAKE, SEPARATOR, HubSocket, hub_
 from tests.integration.notifier.rig import Identity, Replica, somebody, until
 
 LIMITS = {
-    "NOTIFIER_HANDSHAKE_S": "1",
     "NOTIFIER_CLOSE_S": "0.5",
     "NOTIFIER_CONNECTIONS_PER_PERSON": "3",
     "NOTIFIER_MESSAGES_BURST": "20",
@@ -248,37 +246,6 @@ async def _nothing_waits(replica: Replica) -> bool:
 
 async def _exceeds(replica: Replica, metric: str, before: float) -> bool:
     return await replica.metric(metric) > before
-
-
-async def test_a_connection_without_a_handshake_ends(replica: Replica, identity: Identity) -> None:
-    polling = await negotiate(replica.url, identity.token(somebody()), "longPolling")
-    async with (
-        hub_socket(replica.url, identity.token(somebody()), handshake=None) as client,
-        httpx.AsyncClient() as http,
-    ):
-        assert (await http.get(polling.address, headers=polling.headers)).text == ""
-        polled = await http.get(polling.address, headers=polling.headers)
-        after = await http.get(polling.address, headers=polling.headers)
-        end = await client.until_closed()
-
-    assert end == ([{"error": "the handshake took too long"}], 1000)
-    assert polled.text == '{"error":"the handshake took too long"}\x1e'
-    assert after.status_code == 204
-
-
-async def test_a_request_that_does_not_end_its_head_is_cut_off(replica: Replica) -> None:
-    began = time.monotonic()
-    reader, writer = await asyncio.open_connection("127.0.0.1", replica.port)
-    writer.write(b"GET /health/live HTTP/1.1\r\nHost: x\r\nX-Slow: ")
-    endless, feeder = await asyncio.open_connection("127.0.0.1", replica.port)
-    feeder.write(b"GET /health/live HTTP/1.1\r\nX-Long: " + b"x" * 200_000)
-    for line in (endless, reader):
-        with pytest.raises((ConnectionResetError, asyncio.IncompleteReadError)):
-            await line.readexactly(1)
-    writer.close()
-    feeder.close()
-
-    assert time.monotonic() - began < 30
 
 
 async def test_garbage_by_long_polling_ends_it_with_a_word_too(

@@ -22,13 +22,16 @@ async def node() -> AsyncIterator[JavaScript]:
 async def test_a_replica_that_is_told_to_stop_sends_its_clients_to_another_one(
     start: Start, node: JavaScript, replica: Replica, identity: Identity, feed: Feed
 ) -> None:
-    leaving = start(NOTIFIER_DRAIN_S="0.6")
+    leaving = start(NOTIFIER_DRAIN_S="0.3", NOTIFIER_CLOSE_S="2")
     await leaving.until_ready()
     people = {name: somebody() for name in ("WebSockets", "ServerSentEvents", "LongPolling")}
     async with balanced(leaving, replica) as front:
         for transport, person in people.items():
             await connect_to(leaving, front, node, transport, identity.token(person))
+        # One of them does not come for its farewell: the replica waits for it, and not for ever.
+        absent = await negotiate(leaving.url, identity.token(somebody()), "longPolling")
         async with httpx.AsyncClient() as http:
+            assert (await http.get(absent.address, headers=absent.headers)).status_code == 200
             stopping = asyncio.create_task(asyncio.to_thread(leaving.stop))
             await until(lambda: _code(http, leaving, "/health/ready", 503), "unreadiness")
             alive = await _code(http, leaving, "/health/live", 200)
@@ -182,11 +185,13 @@ async def test_nothing_private_is_in_the_log(start: Start, identity: Identity, f
 async def test_unknown_paths_and_methods_are_answered_as_problems(replica: Replica) -> None:
     unknown = await asked(replica.url, "GET", "/notifications/nothing")
     method = await asked(replica.url, "GET", "/notifications/negotiate")
+    head = await asked(replica.url, "HEAD", "/notifications/stream")
     plain = await asked(replica.url, "GET", "/notifications/ws")
 
     assert (unknown.status_code, unknown.json()["code"]) == (404, "not-found")
     assert (method.status_code, method.json()["code"]) == (405, "method-not-allowed")
     assert method.headers["allow"] == "POST"
+    assert (head.status_code, head.headers["allow"]) == (405, "GET")
     assert plain.status_code == 404
     assert unknown.headers["content-type"] == "application/problem+json"
 
