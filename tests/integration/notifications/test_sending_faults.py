@@ -1,7 +1,8 @@
 """Sending when providers refuse, are full, are away, or are asked by many at a time."""
 
+import logging
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 from uuid_utils.compat import uuid7
@@ -187,3 +188,20 @@ async def test_a_text_without_end_is_shown_in_part(outbound: Outbound) -> None:
     (shown,) = outbound.screen.shown(anna)
     assert len(str(shown.data["text"])) == 2000
     assert len(shown.to_text()) < 8000
+
+
+async def test_neither_name_nor_address_is_in_the_finest_log(
+    outbound: Outbound, communication: Standin, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    anna = outbound.people.meet(phone=f"+4915{uuid4().int % 10**9:09d}")
+    communication.fault("send_email", "status", status=503, times=1)
+
+    for _ in range(2):
+        told = await outbound.tell(anna, "order_placed", "in_app", "email", "sms")
+        await outbound.sending.send_due()
+
+    kept = await outbound.everything_written() + caplog.text
+    assert str(told) in kept
+    for personal in (anna.email, anna.email.replace("@", "%40"), str(anna.phone), "Andersson"):
+        assert personal not in kept
