@@ -23,6 +23,7 @@ TIMEOUT_S: Final = 5.0
 _OPERATION: Final = b"com.microsoft:peek-message"
 _DEFERRED: Final = 1
 _SCHEDULED: Final = 2
+_closing: set[asyncio.Task[None]] = set()
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,9 +100,15 @@ async def _peek(client: Any, path: str, *, begin: int, limit: int) -> list[Peeke
         "message-count": transport.AMQP_INT_VALUE(limit),
     }
     answer = functools.partial(mgmt_handlers.peek_op, receiver=window, amqp_transport=transport)
-    messages = await window._mgmt_request_response_with_retry(  # noqa: SLF001
-        _OPERATION, request, answer, keep_alive_associated_link=False, timeout=TIMEOUT_S
-    )
+    try:
+        messages = await window._mgmt_request_response_with_retry(  # noqa: SLF001
+            _OPERATION, request, answer, keep_alive_associated_link=False, timeout=TIMEOUT_S
+        )
+    finally:
+        # Behind the page's back: the SDK takes half a second to close.
+        closing = asyncio.create_task(window.close())
+        _closing.add(closing)
+        closing.add_done_callback(_closing.discard)
     return [_peeked(message) for message in messages]
 
 

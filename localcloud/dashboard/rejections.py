@@ -1,9 +1,11 @@
 """Why consumers refused messages: what they noted in the platform's database."""
 
 from collections.abc import Mapping, Sequence
-from typing import LiteralString
+from typing import Final, LiteralString
 
-from localcloud.dashboard.hub import TaskHub
+from psycopg import errors
+
+from localcloud.dashboard.hub import TaskHub, Unreadable
 
 OF_MESSAGES: LiteralString = """
     SELECT message_id, consumer, reason
@@ -12,6 +14,7 @@ OF_MESSAGES: LiteralString = """
     ORDER BY at DESC, id DESC
     LIMIT 1000
 """
+_ADVICE: Final = "The migrations make it: see `python -m localcloud up`."
 
 
 async def read_rejections(
@@ -23,7 +26,10 @@ async def read_rejections(
     """
     found: dict[str, list[str]] = {}
     async with platform.session() as session:
-        cursor = await session.execute(OF_MESSAGES, {"message_ids": list(message_ids)})
+        try:
+            cursor = await session.execute(OF_MESSAGES, {"message_ids": list(message_ids)})
+        except (errors.UndefinedTable, errors.InvalidSchemaName) as missing:
+            raise Unreadable("There is no table messaging.rejections.", _ADVICE) from missing
         for message_id, consumer, reason in await cursor.fetchall():
             found.setdefault(message_id, []).append(f"{consumer}: {reason}")
     return found

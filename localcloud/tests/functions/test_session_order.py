@@ -92,9 +92,10 @@ def posting(folder: Path) -> Iterator[Post]:
         yield Post(folder, broker, client, [client.get_topic_sender(topic) for topic in TOPICS])
 
 
-@pytest.fixture
-def post(tmp_path: Path) -> Iterator[Post]:
-    with posting(tmp_path) as made:
+@pytest.fixture(scope="module")
+def post(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Post]:
+    """One for hosts that each test starts, for sessions of its own."""
+    with posting(tmp_path_factory.mktemp("post")) as made:
         yield made
 
 
@@ -158,38 +159,17 @@ def test_a_crowd_of_sessions_is_read_each_in_its_order(read: Post) -> None:
 
 def test_a_killed_host_is_followed_by_one_that_goes_on_where_it_was(post: Post) -> None:
     with post.host("first") as first:
-        post.send("s", *numbered(5, n3="third-may-end"))
-        soon(lambda: post.begun("s") == [1, 2, 3])
+        post.send("orphan", *numbered(5, n3="orphan-may-end"))
+        soon(lambda: post.begun("orphan") == [1, 2, 3])
         first.kill()
-        assert post.ended("s") == [1, 2]
+        assert post.ended("orphan") == [1, 2]
     with post.host("second"):
-        soon(lambda: post.begun("s") == [1, 2, 3, 3])
-        post.release("third-may-end")
-        soon(lambda: post.ended("s") == [1, 2, 3, 4, 5])
-    assert post.begun("s") == [1, 2, 3, 3, 4, 5]
-    assert {note["host"] for note in post.notes("s")[:5]} == {"first"}
-    assert {note["host"] for note in post.notes("s")[5:]} == {"second"}
-
-
-def test_a_killed_broker_goes_on_where_it_was(post: Post) -> None:
-    """What was in hand comes again, since nobody could hear that it was done."""
-    with post.host("reader"):
-        post.send("s", *numbered(5, n3="third-may-end"))
-        soon(lambda: post.begun("s") == [1, 2, 3])
-        port = post.broker.port
-        for sender in post.senders:
-            sender.close()
-        post.broker.kill()
-        post.broker = BrokerProcess(
-            post.folder / "topology.json", post.folder / "broker", port=port
-        )
-        try:
-            soon(lambda: post.begun("s") == [1, 2, 3, 3])
-            post.release("third-may-end")
-            soon(lambda: post.ended("s") == [1, 2, 3, 3, 4, 5])
-            assert post.begun("s") == [1, 2, 3, 3, 4, 5]
-        finally:
-            post.broker.stop()
+        soon(lambda: post.begun("orphan") == [1, 2, 3, 3])
+        post.release("orphan-may-end")
+        soon(lambda: post.ended("orphan") == [1, 2, 3, 4, 5])
+    assert post.begun("orphan") == [1, 2, 3, 3, 4, 5]
+    assert {note["host"] for note in post.notes("orphan")[:5]} == {"first"}
+    assert {note["host"] for note in post.notes("orphan")[5:]} == {"second"}
 
 
 @pytest.mark.conforms(
@@ -215,3 +195,24 @@ def test_of_two_hosts_one_holds_a_session_and_the_other_takes_it_over(post: Post
     assert post.begun(kept) == [1, 2, 3, 4]
     assert post.begun(orphan) == [1, 2, 2, 3, 4]
     assert [note["host"] for note in post.notes(orphan)] == ["left"] * 3 + ["right"] * 6
+
+
+def test_a_killed_broker_goes_on_where_it_was(post: Post) -> None:
+    """What was in hand comes again, since nobody could hear that it was done."""
+    with post.host("survivors"):
+        post.send("survivor", *numbered(5, n3="survivor-may-end"))
+        soon(lambda: post.begun("survivor") == [1, 2, 3])
+        port = post.broker.port
+        for sender in post.senders:
+            sender.close()
+        post.broker.kill()
+        post.broker = BrokerProcess(
+            post.folder / "topology.json", post.folder / "broker", port=port
+        )
+        try:
+            soon(lambda: post.begun("survivor") == [1, 2, 3, 3])
+            post.release("survivor-may-end")
+            soon(lambda: post.ended("survivor") == [1, 2, 3, 3, 4, 5])
+            assert post.begun("survivor") == [1, 2, 3, 3, 4, 5]
+        finally:
+            post.broker.stop()

@@ -111,7 +111,6 @@ async def test_forwarded_events_keep_their_session_their_id_and_their_order(aio:
         assert [message.application_properties for message in messages] == [
             {b"type": type_.encode()} for type_ in types
         ]
-        await receiver.close()
     ledger = await aio.queue_receiver("ledger")
     assert [message.message_id for message in await read(ledger, 5)] == [
         *("a-1", "b-1", "a-2", "b-2", "a-3")
@@ -136,7 +135,6 @@ async def test_rules_choose_by_type_and_no_rules_choose_everything(aio: Sdk) -> 
     assert [message.message_id for message in await read(ledger, 4)] == [
         *("c-1", "untyped", "c-2", "c-3")
     ]
-    await receiver.close()
 
 
 @pytest.mark.conforms(
@@ -158,7 +156,6 @@ async def test_an_event_without_a_session_is_dead_lettered_where_sessions_are_re
     receiver = await aio.queue_receiver("letters", session_id=NEXT_AVAILABLE_SESSION)
     assert receiver.session.session_id == "d"
     assert [message.message_id for message in await read(receiver, 1)] == ["d-1"]
-    await receiver.close()
 
 
 @pytest.mark.conforms(
@@ -183,7 +180,6 @@ async def test_nothing_overtakes_an_abandoned_message_of_its_session(aio: Sdk) -
     assert (dead.message_id, dead.session_id) == ("e-1", "e")
     assert (dead.dead_letter_reason, dead.delivery_count) == ("MaxDeliveryCountExceeded", 2)
     assert dead.application_properties[b"type"] == b"placed"
-    await receiver.close()
 
 
 @pytest.mark.conforms(
