@@ -157,6 +157,19 @@ def test_a_crowd_of_sessions_is_read_each_in_its_order(read: Post) -> None:
     assert [read.begun(session) for session in sessions] == [[1, 2]] * len(sessions)
 
 
+@pytest.mark.conforms(
+    "Service Bus triggers",
+    "prefetchCount lets a message that fails be overtaken within its session; the host warns",
+    source="issue:Azure/azure-sdk-for-java/issues/36478",
+)
+def test_what_was_prefetched_overtakes_a_message_that_fails(post: Post) -> None:
+    post.send("hasty", {"n": 1, "failures": 1}, {"n": 2}, {"n": 3})
+    with post.host("prefetching", prefetchCount="5") as host:
+        soon(lambda: post.ended("hasty") == [2, 3, 1])
+        assert post.begun("hasty") == [1, 2, 3, 1]
+        assert "read_letter: with prefetchCount 5 a message that fails is overtaken" in host.log
+
+
 def test_a_killed_host_is_followed_by_one_that_goes_on_where_it_was(post: Post) -> None:
     with post.host("first") as first:
         post.send("orphan", *numbered(5, n3="orphan-may-end"))
