@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 
 import httpx
 import pytest
@@ -73,30 +74,62 @@ async def _code(http: httpx.AsyncClient, replica: Replica, path: str, code: int)
     return (await http.get(replica.url + path)).status_code == code
 
 
-async def test_a_stream_is_told_when_to_come_back_before_its_replica_ends(
-    start: Start, identity: Identity
-) -> None:
-    leaving = start()
-    await leaving.until_ready()
+@dataclass(frozen=True)
+class Life:
+    """What a replica left behind: what it was sent in confidence, its log, the end of a stream."""
+
+    private: tuple[str, ...]
+    log: str
+    stream: str
+    code: int
+
+
+@pytest.fixture(scope="module")
+async def life(start: Start, identity: Identity, feed: Feed) -> Life:
+    """A replica that was talked to in all ways and told to stop while it served a stream."""
+    one = start()
+    await one.until_ready()
+    me = somebody()
+    token = identity.token(me)
+    agreed = await negotiate(one.url, token)
+    async with hub_socket(one.url, token) as client:
+        assert await feed.publish([LiveMessage((f"user:{me}",), "notification", "n-1", {"a": "b"})])
+        await client.message()
+        await client.send("garbage\x1e")
+        await client.until_closed()
+    await asked(one.url, "GET", "/notifications/stream?ticket=a-ticket-in-a-url")
+    await asked(one.url, "GET", f"/notifications/hub?id={agreed.token}&access_token=x")
+    reader, writer = await asyncio.open_connection("127.0.0.1", one.port)
+    writer.write(b"NONSENSE with-a-secret\r\n\r\n")
+    await reader.read()
+    writer.close()
+    path = f"{one.url}/notifications/stream"
     async with (
         httpx.AsyncClient(timeout=30) as http,
-        http.stream(
-            "GET",
-            f"{leaving.url}/notifications/stream",
-            headers=bearer(identity.token(somebody())),
-        ) as response,
+        http.stream("GET", path, headers=bearer(token)) as response,
     ):
         assert response.status_code == 200
-        stopping = asyncio.create_task(asyncio.to_thread(leaving.stop))
+        stopping = asyncio.create_task(asyncio.to_thread(one.stop))
         text = "".join([part async for part in response.aiter_text()])
-        assert await stopping == 0
+        code = await stopping
+    private = (str(me), token, agreed.token, agreed.ticket, "a-ticket", "secret", "?", "n-1")
+    return Life(private, one.log.read_text(), text, code)
 
-    *_, farewell, end = text.split("\n\n")
+
+async def test_a_stream_is_told_when_to_come_back_before_its_replica_ends(life: Life) -> None:
+    *_, farewell, end = life.stream.split("\n\n")
     retry, event, data = farewell.split("\n")
-    assert end == ""
+
+    assert (life.code, end) == (0, "")
     assert 500 <= int(retry.removeprefix("retry: ")) <= 3000
     assert event == "event: drain"
     assert data == ('data: {"reason":"drain","reconnect":true,"error":"this server is going down"}')
+
+
+async def test_nothing_private_is_in_the_log(life: Life) -> None:
+    assert "serving on" in life.log
+    assert "stopped" in life.log
+    assert [private for private in life.private if private in life.log] == []
 
 
 async def test_readiness_waits_for_redis_and_for_the_keys_of_the_issuers(
@@ -154,32 +187,6 @@ async def test_metrics_count_who_is_here_and_what_was_sent(
     await until(left, "the connection to be gone")
     closed = 'notifier_closed_total{reason="gone",transport="websockets"}'
     assert await replica.metric(closed) >= 1
-
-
-async def test_nothing_private_is_in_the_log(start: Start, identity: Identity, feed: Feed) -> None:
-    talkative = start()
-    await talkative.until_ready()
-    me = somebody()
-    token = identity.token(me)
-    agreed = await negotiate(talkative.url, token)
-    async with hub_socket(talkative.url, token) as client:
-        assert await feed.publish([LiveMessage((f"user:{me}",), "notification", "n", {"a": "b"})])
-        await client.message()
-        await client.send("garbage\x1e")
-        await client.until_closed()
-    await asked(talkative.url, "GET", "/notifications/stream?ticket=a-ticket-in-a-url")
-    await asked(talkative.url, "GET", f"/notifications/hub?id={agreed.token}&access_token=x")
-    reader, writer = await asyncio.open_connection("127.0.0.1", talkative.port)
-    writer.write(b"NONSENSE with-a-secret\r\n\r\n")
-    await reader.read()
-    writer.close()
-    assert talkative.stop() == 0
-
-    log = talkative.log.read_text()
-    assert "serving on" in log
-    assert "stopped" in log
-    for private in (str(me), token, agreed.token, agreed.ticket, "a-ticket", "secret", "?", "n-1"):
-        assert private not in log
 
 
 async def test_unknown_paths_and_methods_are_answered_as_problems(replica: Replica) -> None:
