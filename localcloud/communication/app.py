@@ -29,7 +29,7 @@ from localcloud.partners.control import Control
 from localcloud.partners.store import Store
 from localcloud.partners.web import Abortable
 
-FILE: Final = "communication.db"
+FILE: Final = "mailbox.db"
 
 
 @dataclass(frozen=True)

@@ -43,6 +43,8 @@ class Draft:
     tag: str | None = None
     reported: bool = True
     """Whether anybody wants to hear what becomes of it."""
+    tracked: bool = False
+    """Whether its HTML may tell what its recipients do."""
 
 
 def fingerprint_of(body: bytes) -> str:

@@ -127,6 +127,7 @@ def _draft(email: Email, operation_id: str, fingerprint: str) -> Draft:
             Attached(one.name, one.contentType, one.contentId, one.content)
             for one in email.attachments or ()
         ],
+        tracked=bool(email.content.html) and not email.userEngagementTrackingDisabled,
     )
 
 

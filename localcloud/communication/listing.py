@@ -66,11 +66,6 @@ ATTACHMENTS = """
     WHERE seq IN (SELECT value FROM json_each(:seqs))
     ORDER BY seq, number
 """
-CONTENT = """
-    SELECT name, content_type, content
-    FROM attachments
-    WHERE seq = :seq AND number = :number
-"""
 THREAD = """
     SELECT m.seq, m.text, m.sent_at, r.status
     FROM recipients AS r
@@ -199,12 +194,6 @@ def _line(row: sqlite3.Row, recipients: Sequence[sqlite3.Row]) -> Line:
         text if row["channel"] == "sms" else text[:LINE_LENGTH],
         recipients,
     )
-
-
-def attachment(store: Store, seq: int, number: int) -> sqlite3.Row | None:
-    """Name, type and content of one attachment."""
-    rows = store.rows(CONTENT, {"seq": seq, "number": number})
-    return rows[0] if rows else None
 
 
 def thread(store: Store, sender: str, address: str, limit: int) -> list[sqlite3.Row]:

@@ -31,6 +31,7 @@ SCHEMA = """
         headers TEXT NOT NULL,
         reply_to TEXT NOT NULL,
         tag TEXT,
+        tracked INTEGER NOT NULL,
         fingerprint TEXT NOT NULL,
         runs_at REAL NOT NULL,
         settles_at REAL NOT NULL,
@@ -64,12 +65,12 @@ SCHEMA = """
 """
 INSERT_MESSAGE = """
     INSERT INTO messages (
-        id, channel, sent_at, sender, subject, text, html, headers, reply_to, tag, fingerprint,
-        runs_at, settles_at, error
+        id, channel, sent_at, sender, subject, text, html, headers, reply_to, tag, tracked,
+        fingerprint, runs_at, settles_at, error
     )
     VALUES (
         :id, :channel, :sent_at, :sender, :subject, :text, :html, :headers, :reply_to, :tag,
-        :fingerprint, :runs_at, :settles_at, :error
+        :tracked, :fingerprint, :runs_at, :settles_at, :error
     )
 """
 INSERT_RECIPIENT = """
@@ -176,6 +177,7 @@ class Mailbox:
                 "headers": json.dumps(dict(draft.headers)),
                 "reply_to": json.dumps(list(draft.reply_to)),
                 "tag": draft.tag,
+                "tracked": draft.tracked,
                 "fingerprint": draft.fingerprint,
                 "runs_at": runs_at,
                 "settles_at": runs_at + (PROCESSING_S if draft.channel == "email" else 0),

@@ -48,7 +48,7 @@ OneLine = Annotated[str, AfterValidator(_one_line)]
 SomeLine = Annotated[str, Field(min_length=1), AfterValidator(_one_line)]
 FileName = Annotated[str, Field(min_length=1, max_length=255), AfterValidator(_one_line)]
 MediaType = Annotated[
-    str, Field(pattern=r"^[\w.+-]+/[\w.+-]+(?:\s*;.*)?$"), AfterValidator(_one_line)
+    str, Field(pattern=r"^[A-Za-z0-9!#$&^_.+-]+/[A-Za-z0-9!#$&^_.+-]+(?: *;[ -~]*)?$")
 ]
 
 

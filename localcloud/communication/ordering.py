@@ -12,7 +12,7 @@ from localcloud.communication import reports, suppressions
 from localcloud.communication.drafts import iso
 from localcloud.communication.outcomes import Outcome, Status
 from localcloud.communication.receiver import Receiver
-from localcloud.communication.reports import Subject
+from localcloud.communication.reports import Engagement, Subject
 from localcloud.partners.control import Operations
 from localcloud.partners.store import Store
 from localcloud.partners.web import Refused, parsed
@@ -37,6 +37,18 @@ class ReportOrder(BaseModel):
     delay_s: Annotated[float, Field(ge=0, le=3600)] = 0
     attempted_at: AwareDatetime | None = None
     channel: Literal["email", "sms"] = "email"
+
+
+class EngagementOrder(BaseModel):
+    """A recipient opens an email or follows a link in it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    kind: Literal["view", "click"]
+    message: Annotated[str, Field(min_length=1)]
+    recipient: str | None = None
+    context: str = ""
+    """The address of the link."""
+    user_agent: str = ""
 
 
 class Orders:
@@ -73,6 +85,18 @@ class Orders:
             outcome = Outcome(order.status, order.detail, order.delay_s)
             return reports.plan(tx, subject, outcome, now, order.attempted_at)
 
+    async def engagement(self, request: Request) -> Response:
+        """Report what a recipient does. Refused with 400 for a message that is not tracked."""
+        order = await parsed(request, EngagementOrder)
+        subject = reports.subject_of(self._store, order.message, order.recipient)
+        if subject is None or not reports.is_tracked(self._store, order.message):
+            raise Refused(400, "BadRequest", "There is no such email with HTML that is tracked.")
+        with self._store.transaction() as tx:
+            engagement = Engagement(order.kind, order.context, order.user_agent)
+            event_id = reports.plan_engagement(tx, subject, engagement, time.time())
+        self._receiver.wake()
+        return JSONResponse({"event_id": event_id}, 201)
+
     async def see_suppressions(self, _request: Request) -> Response:
         listed = suppressions.listed(self._store, time.time())
         addresses = [{"address": address, "until": iso(until)} for address, until in listed]
@@ -86,6 +110,7 @@ class Orders:
     def routes(self) -> list[Route]:
         return [
             Route("/reports", self.report, methods=["POST"]),
+            Route("/engagements", self.engagement, methods=["POST"]),
             Route("/suppressions", self.see_suppressions, methods=["GET"]),
             Route("/suppressions", self.remove_suppressions, methods=["DELETE"]),
         ]

@@ -13,6 +13,8 @@ _MARKS: Final[Mapping[str, str]] = {
     "Suppressed": "⊘",
     "FilteredSpam": "!",
     "Quarantined": "!",
+    "Viewed": "◉",
+    "Clicked": "↗",
 }
 """Shapes beside the words, so that colour is never alone."""
 _WORDS: Final[Mapping[str, str]] = {"FilteredSpam": "Filtered as spam"}

@@ -9,14 +9,15 @@ https://learn.microsoft.com/azure/event-grid/communication-services-telephony-sm
 import json
 import sqlite3
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, Literal
 
 from localcloud.communication.outcomes import Outcome
 from localcloud.partners.store import JsonObject, Store
 
 EMAIL_REPORT: Final = "Microsoft.Communication.EmailDeliveryReportReceived"
+ENGAGEMENT: Final = "Microsoft.Communication.EmailEngagementTrackingReportReceived"
 SMS_REPORT: Final = "Microsoft.Communication.SMSDeliveryReportReceived"
 
 SCHEMA = """
@@ -62,6 +63,11 @@ LAST = """
     ORDER BY r.number DESC
     LIMIT 1
 """
+TRACKED = """
+    SELECT tracked
+    FROM messages
+    WHERE id = :message_id
+"""
 SUBJECT = """
     SELECT m.channel, m.id, m.sender, r.address, m.tag, r.id AS recipient_id
     FROM messages AS m
@@ -88,6 +94,15 @@ class Subject:
     """Whether the sender asked for reports; those that he did not ask for are only shown."""
 
 
+@dataclass(frozen=True)
+class Engagement:
+    """What a recipient did with an email: open it, or follow a link in it, which is the context."""
+
+    kind: Literal["view", "click"]
+    context: str
+    user_agent: str
+
+
 def plan(
     tx: sqlite3.Connection,
     subject: Subject,
@@ -96,11 +111,49 @@ def plan(
     attempted_at: datetime | None = None,
 ) -> str:
     """Enter a report that is received when the outcome says. The id of its event."""
-    event_id = str(uuid.uuid4())
     due_at = now + outcome.after_s
     received = datetime.fromtimestamp(due_at, UTC)
     describe = _email_event if subject.channel == "email" else _sms_event
     event = describe(subject, outcome, received, attempted_at or received)
+    return _insert(tx, subject, _Said(outcome.status, outcome.detail, due_at), event)
+
+
+def plan_engagement(
+    tx: sqlite3.Connection, subject: Subject, engagement: Engagement, now: float
+) -> str:
+    """Enter what a recipient did; it changes nothing about the delivery. The id of the event."""
+    at = datetime.fromtimestamp(now, UTC).isoformat()
+    event = {
+        "subject": f"sender/{subject.sender}/message/{subject.message_id}",
+        "data": {
+            "sender": subject.sender,
+            "recipient": subject.address,
+            "messageId": subject.message_id,
+            "userActionTimestamp": at,
+            "engagementContext": engagement.context,
+            "userAgent": engagement.user_agent,
+            "engagementType": engagement.kind,
+        },
+        "eventType": ENGAGEMENT,
+        "dataVersion": "1.0",
+        "eventTime": at,
+    }
+    done = "Viewed" if engagement.kind == "view" else "Clicked"
+    said = _Said(done, engagement.context, now)
+    return _insert(tx, replace(subject, recipient_id=None), said, event)
+
+
+@dataclass(frozen=True)
+class _Said:
+    """What a row says, and from when on."""
+
+    status: str
+    detail: str
+    due_at: float
+
+
+def _insert(tx: sqlite3.Connection, subject: Subject, said: _Said, event: JsonObject) -> str:
+    event_id = str(uuid.uuid4())
     tx.execute(
         INSERT,
         {
@@ -108,9 +161,9 @@ def plan(
             "recipient_id": subject.recipient_id,
             "message_id": subject.message_id,
             "address": subject.address,
-            "status": outcome.status,
-            "detail": outcome.detail,
-            "due_at": due_at,
+            "status": said.status,
+            "detail": said.detail,
+            "due_at": said.due_at,
             "event": json.dumps({"id": event_id, **event}),
             "wanted": subject.wanted,
         },
@@ -138,6 +191,11 @@ def subject_of(store: Store, message_id: str, address: str | None) -> Subject | 
     return Subject(
         row["channel"], row["id"], row["sender"], row["address"], row["tag"], row["recipient_id"]
     )
+
+
+def is_tracked(store: Store, message_id: str) -> bool:
+    """Whether it is an email whose HTML may tell what its recipients do."""
+    return any(row["tracked"] for row in store.rows(TRACKED, {"message_id": message_id}))
 
 
 def _email_event(

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
-from localcloud.communication import letter, listing, suppressions
+from localcloud.communication import attachments, letter, listing, suppressions
 from localcloud.communication.drafts import iso
 from localcloud.communication.list_page import LATEST, PAGE, list_body, list_content
 from localcloud.communication.listing import Line, Wanted
@@ -105,13 +105,17 @@ class Views:
         found = self._message(request)
         if found["html"] is None:
             raise NoSuchPage("This message has no HTML.")
-        return HTMLResponse(letter.shown(found["html"]), headers=letter.HEADERS)
+        images = {
+            row["content_id"]: letter.data_url(row["content_type"], row["content"])
+            for row in attachments.pictures(self._store, found["seq"])
+        }
+        return HTMLResponse(letter.shown(found["html"], images), headers=letter.HEADERS)
 
     async def attachment(self, request: Request) -> Response:
         """An attachment, to be saved and never shown."""
         number = request.path_params["number"]
         row = (
-            listing.attachment(self._store, _seq(request), int(number))
+            attachments.attachment(self._store, _seq(request), int(number))
             if _is_number(number)
             else None
         )

@@ -68,6 +68,8 @@ def attached(**changes: Any) -> list[dict[str, Any]]:
         ),
         ({"attachments": attached(name="")}, "attachments.0.name: String should have at least 1"),
         ({"attachments": attached(contentType="text")}, "attachments.0.contentType: "),
+        ({"attachments": attached(contentType="text/ж")}, "attachments.0.contentType: "),
+        ({"attachments": attached(contentType="a/b;\r\nx: y")}, "attachments.0.contentType: "),
         ({"headers": {"x y": "z"}}, "body: 'x y' is no name of a header"),
         ({"headers": {"x": "1\r\nBcc: x@y.example"}}, "headers.x: must not contain line breaks"),
         ({"replyTo": [{"address": "nobody"}]}, "replyTo.0.address: Invalid format for email"),

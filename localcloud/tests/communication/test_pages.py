@@ -110,6 +110,23 @@ def test_the_html_of_an_email_may_do_nothing(emails: EmailClient, http: httpx.Cl
     )
 
 
+def test_the_html_of_an_email_shows_the_pictures_that_it_brings(
+    emails: EmailClient, http: httpx.Client
+) -> None:
+    to = address()
+    html = '<img src="cid:logo"><img src="cid:other">'
+    one = {
+        "name": "logo.png",
+        "contentType": 'image/png; x="><b>',
+        "contentInBase64": "iVBORw==",
+        "contentId": "logo",
+    }
+    send(emails, email(to, content={"subject": "Hi", "html": html}, attachments=[one]))
+    [message] = sent_to(http, to)
+    shown = http.get(f"{message['url']}/html").text
+    assert '<img src="data:image/png;base64,iVBORw=="><img src="cid:other">' in shown
+
+
 def test_an_attachment_is_saved_and_never_shown(emails: EmailClient, http: httpx.Client) -> None:
     to = address()
     one = {"name": 'a"b;ü.html', "contentType": "text/html", "contentInBase64": "PGI+"}

@@ -1,4 +1,3 @@
-import re
 import uuid
 from datetime import datetime
 from typing import Any
@@ -227,51 +226,52 @@ def test_the_operation_fails_when_everybody_is_suppressed(emails: EmailClient) -
     assert ask(emails, operation_id).json() == {"id": operation_id, "status": "Succeeded"}
 
 
-def test_reports_wait_while_event_grid_is_away(
+@pytest.mark.conforms(
+    "Delivery reports",
+    "EmailEngagementTrackingReportReceived is published when an email is opened or a link in it is"
+    " clicked.",
+    source=EMAIL_EVENTS,
+)
+def test_what_a_recipient_does_with_an_email_is_reported(
     emails: EmailClient, http: httpx.Client, grid: Grid
 ) -> None:
-    grid.stop()
-    try:
-        message_id = send(emails, email())
-        standing = until(
-            lambda: http.get("/overview").json()["reports"],
-            lambda reports: bool(reports["waiting"] and reports["last_error"]),
-        )
-        page = http.get("/").text
-    finally:
-        grid.start()
-    assert standing["last_error"].startswith("ConnectError: ")
-    assert re.search(r"\d+ delivery reports? waits? for Event Grid: ConnectError", page)
-    assert len(grid.expect(message_id, 1)) == 1
-    until(lambda: http.get("/overview").json()["reports"]["waiting"], lambda waiting: waiting == 0)
-    assert http.get("/overview").json()["reports"]["last_error"] is None
+    to, link = address(), "https://shop.example/orders/1"
+    message_id = send(emails, email(to, content={"subject": "Hi", "html": "<p>Hi</p>"}))
+    grid.expect(message_id, 1)
+    order = {"kind": "click", "message": message_id, "context": link, "user_agent": "a browser"}
+    answer = http.post("/control/engagements", json=order)
+    assert answer.status_code == 201
+    event = grid.expect(message_id, 2)[1]
+    assert event["id"] == answer.json()["event_id"]
+    assert event["eventType"] == SystemEventNames.AcsEmailEngagementTrackingReportReceivedEventName
+    assert event["data"] == {
+        "sender": SENDER,
+        "recipient": to,
+        "messageId": message_id,
+        "userActionTimestamp": event["eventTime"],
+        "engagementContext": link,
+        "userAgent": "a browser",
+        "engagementType": "click",
+    }
+    [message] = sent_to(http, to)
+    assert message["recipients"][0]["status"] == "Delivered"
+    assert "Clicked" in http.get(message["url"]).text
 
 
-@pytest.mark.parametrize("status", [401, 429, 500, 503])
-def test_a_report_is_repeated_until_event_grid_takes_it(
-    emails: EmailClient, grid: Grid, status: int
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {
+            "content": {"subject": "Hi", "html": "<p>Hi</p>"},
+            "userEngagementTrackingDisabled": True,
+        },
+    ],
+    ids=["plain text", "disabled"],
+)
+def test_an_email_that_is_not_tracked_reports_no_engagement(
+    emails: EmailClient, http: httpx.Client, changes: dict[str, Any]
 ) -> None:
-    grid.answers += [status]
-    message_id = send(emails, email())
-    [event] = grid.expect(message_id, 1)
-    refused = [e for batch in grid.refused for e in batch if e["data"]["messageId"] == message_id]
-    assert refused == [event], "it is the same event, with the same id"
-
-
-def test_one_report_that_is_refused_holds_up_no_other(
-    emails: EmailClient, http: httpx.Client, grid: Grid
-) -> None:
-    refused_before = http.get("/overview").json()["reports"]["refused"]
-    message_id = grid.unacceptable = str(uuid.uuid4())
-    several = {"to": [{"address": address()} for _ in range(3)]}
-    send(emails, email(recipients=several), message_id)
-    other = send(emails, email())
-    assert len(grid.expect(other, 1)) == 1
-    until(
-        lambda: http.get("/overview").json()["reports"]["refused"],
-        lambda refused: refused == refused_before + 3,
-    )
-    assert grid.about(message_id) == []
-    [message] = [m for m in sent_to(http, several["to"][0]["address"]) if m["id"] == message_id]
-    page = http.get(message["url"]).text
-    assert re.search(r"refused by Event Grid: HTTP 400", page) is not None
+    message_id = send(emails, email(**changes))
+    answer = http.post("/control/engagements", json={"kind": "view", "message": message_id})
+    assert answer.status_code == 400
