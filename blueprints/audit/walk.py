@@ -69,9 +69,6 @@ class Walk:
             self._hashes.add(row.entry_hash)
         else:
             self._follow(row)
-        if row.recorded_at_us < self._recorded_at_us:
-            self.findings.add("disordered", "it is older than the one before it", seq=row.seq)
-        self._recorded_at_us = row.recorded_at_us
         self._check_details(row)
 
     def _follow(self, row: Sealed) -> None:
@@ -80,7 +77,10 @@ class Walk:
         elif row.seals and row.previous_hash not in self._hashes:
             detail = f"entry {row.seq} was chained to another one"
             self.findings.add("replaced", detail, seq=self.seq)
+        if row.recorded_at_us < self._recorded_at_us:
+            self.findings.add("disordered", "it is older than the one before it", seq=row.seq)
         self.seq, self._hashes = row.seq, {row.entry_hash}
+        self._recorded_at_us = row.recorded_at_us
         for anchor in self._marks.get(row.seq, ()):
             if anchor.last_hash != row.entry_hash.hex():
                 detail = f"the anchor of {anchor.day} was made of another entry"
