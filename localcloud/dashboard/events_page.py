@@ -65,7 +65,7 @@ def _topic(topic: Mapping[str, Any]) -> Html:
     kind = "System topic" if topic.get("kind") == "system_topic" else "Topic"
     summary = (
         f"{topic.get('published', 0)} published, {topic.get('unmatched', 0)} of them wanted by no"
-        f" subscription, {topic.get('refused', 0)} requests refused. Last at "
+        f" subscription, {topic.get('refused', 0)} requests refused. The last event: "
     )
     shown: Child = el("p", "No subscription.", class_="empty")
     if rows:
@@ -73,7 +73,7 @@ def _topic(topic: Mapping[str, Any]) -> Html:
     return el(
         "section",
         el("h2", f"{kind} ", el("code", name)),
-        el("p", summary, moment(at(topic.get("last_published_at"))), "."),
+        el("p", summary, moment(at(topic.get("last_published_at")), absent="none yet"), "."),
         shown,
         id=f"topic-{name}",
     )

@@ -62,13 +62,13 @@ def _channels(overview: Mapping[str, Any], say: str, base: str) -> Html:
                 cell("Outcomes", _outcomes(counts.get("by_status") or {})),
             )
         )
-    error = (overview.get("reports") or {}).get("last_error")
+    reports = overview.get("reports") or {}
+    error, refused = reports.get("last_error"), reports.get("refused", 0)
+    advice = f"{refused} refused for good." if refused else "They are kept and tried again."
     way = el("a", "Open the mailbox", href=f"{base}/", rel="noreferrer")
     return el(
         "section",
-        problem(f"Reports do not reach Event Grid: {error}", "They are kept and tried again.")
-        if error
-        else None,
+        problem(f"Reports do not reach Event Grid: {error}", advice) if error else None,
         el("p", say, " ", way),
         table("What was sent, by channel", _COUNTED, rows, class_="channels"),
         id="channels",
