@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Annotated, Self
 from uuid import UUID
 
-from pydantic import BaseModel, Field, JsonValue, StringConstraints, model_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints, model_validator
 
 from blueprints.notifications.models import (
     Audience,
@@ -173,6 +173,8 @@ Clock = Annotated[
 
 class QuietHours(Body):
     """From the one local time to the other, over midnight if need be."""
+
+    model_config = ConfigDict(serialize_by_alias=True)
 
     since: Annotated[Clock, Field(alias="from")]
     until: Clock

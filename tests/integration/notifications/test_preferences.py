@@ -40,12 +40,12 @@ def channels(preferences: Preferences, type_: str) -> dict[str, ChannelChoice]:
     return {str(channel): choice for channel, choice in found.channels.items()}
 
 
-async def hears(told: Told, person: Caller, event_type: str) -> dict[str, tuple[Any, ...]]:
+async def hears(told: Told, person: Caller, event_type: str) -> dict[str, list[Any]]:
     """Let something happen to an order of the person; (status, digest, due) by channel."""
     before = len(await told.deliveries(person.id))
     await told.hear(happened(event_type, told.neighbours.order(person.id)))
     written = (await told.deliveries(person.id))[before:]
-    return {channel: rest for _, channel, *rest in written}  # type: ignore[misc]
+    return {channel: rest for _, channel, *rest in written}
 
 
 async def test_who_never_chose_has_the_defaults_and_no_version(told: Told, alice: Caller) -> None:
@@ -150,10 +150,8 @@ async def test_a_refused_change_names_what_is_refused_and_changes_nothing(
     with pytest.raises(problem) as refused:
         await told.preferring.update(alice, 1, wishes(**changes))
 
-    named = refused.value.extra.get("refused") or [
-        error["field"]
-        for error in refused.value.extra["errors"]  # type: ignore[union-attr,index,call-overload]
-    ]
+    extra: dict[str, Any] = refused.value.extra
+    named = extra.get("refused") or [error["field"] for error in extra["errors"]]
     assert named == about
     assert await told.preferring.get(alice) == before
 
