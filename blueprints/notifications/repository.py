@@ -189,8 +189,7 @@ BY_ID = """
 
 async def by_id(tx: Transaction, reader: Reader, notification_id: UUID) -> Kept | None:
     """The notification if it is the reader's."""
-    found = await _listed(tx, BY_ID, reader, {"id": notification_id})
-    return found[0] if found else None
+    return next(iter(await _listed(tx, BY_ID, reader, {"id": notification_id})), None)
 
 
 READ_OWN = """
@@ -218,13 +217,12 @@ async def read(
     upto: Mapping[str, int] | None = None,
 ) -> int:
     """Note that the reader has read this one, or all up to these positions; how many were new."""
-    positions = [upto[audience] if upto else 0 for audience in reader.audiences]
     names = {
         "reader_id": reader.id,
         "id": notification_id,
         "own": upto["own"] if upto else 0,
         "audiences": list(reader.audiences),
-        "positions": positions,
+        "positions": [upto[audience] if upto else 0 for audience in reader.audiences],
     }
     own = (await tx.execute(READ_OWN, names)).rowcount
     return own + (await tx.execute(READ_TOLD, names)).rowcount

@@ -248,7 +248,7 @@ async def test_catching_up_while_many_are_told_at_once_misses_none_and_repeats_n
     latest = (await told.service.list(oscar, EVERYTHING)).latest
     readers: Sequence[UUID | Audience] = (oscar.id, "employees", "role:order-manager")
     choose = random.Random(7)  # noqa: S311 - the same every time
-    plan = [(choose.choice(readers), choose.random() / 200) for _ in range(90)]
+    plan = [(choose.choice(readers), choose.random() / 50) for _ in range(90)]
     told_ids: set[UUID] = set()
 
     async def lingering(reader: UUID | Audience, linger_s: float) -> None:
@@ -270,7 +270,7 @@ async def test_catching_up_while_many_are_told_at_once_misses_none_and_repeats_n
     seen: list[UUID] = []
     while True:
         finished = work.done()
-        page = await told.service.list(oscar, NotificationQuery(since=latest, limit=4))
+        page = await told.service.list(oscar, NotificationQuery(since=latest, limit=100))
         latest = page.latest
         seen += ids(page)
         if finished and not page.more:
