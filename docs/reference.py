@@ -27,6 +27,8 @@ def api_page() -> str:
         "",
         "Generated from the code by `make docs`. Paths are below `/api`. Every answer carries",
         "`X-Correlation-Id`; errors are `application/problem+json` ([problems](problems.md)).",
+        "Where employees' reads are audited, `X-Access-Reason` (at most 200 printable characters)",
+        "may say why; a read that cannot be recorded shows nothing (503).",
         "",
         "| operation | clients' scope | employees' roles | what | problems of its own |",
         "|---|---|---|---|---|",
@@ -41,11 +43,14 @@ def api_page() -> str:
             notes.append("`Idempotency-Key`")
         if operation.if_match:
             notes.append("`If-Match`")
+        shown = operation.discloses
         access = operation.access
         scope = "anyone" if access.anyone else f"`{access.client_scope}`"
         roles = ", ".join(sorted(access.employee_roles or ())) or "–"
         codes = ", ".join(f"`{problem.code}`" for problem in operation.raises) or "–"
         what = " ".join([operation.summary, *(f"Needs {note}." for note in notes)])
+        if shown is not None and access.employee_roles:
+            what += f" Employees' reads are audited: {', '.join(shown.fields)}."
         method = "/".join(sorted(route.methods))
         scope = "–" if access.client_scope is None and not access.anyone else scope
         rows.append((path, f"| `{method} /{path}` | {scope} | {roles} | {what} | {codes} |"))

@@ -2,6 +2,8 @@
 
 import asyncio
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import click
@@ -64,7 +66,9 @@ def verify(
 
     Exits with 0 when nothing was found, 1 when something was, 3 when it could not be checked.
     """
-    keys = [*public_keys, *([Signer(anchor_key).public_key()] if anchor_key else ())]
+    keys: list[Callable[[], str]] = [partial(str, key) for key in public_keys]
+    if anchor_key:
+        keys.append(Signer(anchor_key).public_key)
     if not keys:
         raise click.UsageError("give --public-key or --anchor-key")
     if anchors is None and storage is None and storage_url is None:
@@ -89,7 +93,11 @@ def verify(
 
 
 async def _verify(
-    url: str, kept: FolderAnchors | BlobAnchors, keys: list[str], first: int, last: int | None
+    url: str,
+    kept: FolderAnchors | BlobAnchors,
+    keys: list[Callable[[], str]],
+    first: int,
+    last: int | None,
 ) -> Verification:
     database = Database(url, max_size=1, statement_timeout_s=300)
     try:

@@ -1,6 +1,6 @@
 """Checks the chain against itself, against its details and against its anchors."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 from typing import Protocol
@@ -32,9 +32,13 @@ class Verifying:
     """Proves that the trail is as it was written, or names what is not."""
 
     def __init__(
-        self, database: Database, anchors: ReadsAnchors, public_keys: Sequence[str]
+        self,
+        database: Database,
+        anchors: ReadsAnchors,
+        public_keys: Sequence[Callable[[], str]],
     ) -> None:
-        self._database, self._anchors, self._public_keys = database, anchors, public_keys
+        """Keys are asked for when needed: to derive one takes an import."""
+        self._database, self._anchors, self._keys = database, anchors, public_keys
 
     async def part(self, first: int | None, last: int | None) -> Verification:
         """Check at most 20,000 entries, by default those since the last but one anchor.
@@ -95,10 +99,11 @@ class Verifying:
         until = ends.recorded_at.date() if ends else date.max
         wanted = [day for day in kept if since <= day <= until or day == kept[-1]]
         documents = dict(zip(wanted, await self._anchors.read(wanted), strict=True))
+        keys = [key() for key in self._keys]
         anchors = []
         for day, document in documents.items():
             try:
-                anchor = checked(document, self._public_keys)
+                anchor = checked(document, keys)
                 if anchor.day != day:
                     raise AnchorForged(f"it is that of {anchor.day}")  # noqa: TRY301
             except AnchorForged as fault:
@@ -118,7 +123,8 @@ class Verifying:
         kept = await self._anchors.days()
         try:
             (document,) = await self._anchors.read(kept[-1:])
-            anchor = checked(document, self._public_keys)
+            keys = [key() for key in self._keys]
+            anchor = checked(document, keys)
         except (ValueError, AnchorForged):  # there is none, or none to go by
             return 1
         return max(1, anchor.last_seq - anchor.count + 1)

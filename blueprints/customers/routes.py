@@ -15,7 +15,7 @@ from blueprints.customers.models import (
 )
 from blueprints.customers.service import CustomerService
 from shared.auth import CUSTOMER_SERVICE, EMPLOYEES, access
-from shared.http import Api, Call, Page, Reply, etag_of, version_of
+from shared.http import Api, Call, Discloses, Page, Reply, etag_of, version_of
 from shared.problem import EtagMismatch, Forbidden, InvalidCursor, NotFound
 
 SCOPE = "customers.readwrite"
@@ -23,6 +23,12 @@ CLIENTS = access(clients=SCOPE)
 FINDERS = access(employees=EMPLOYEES)
 READERS = access(clients=SCOPE, employees=EMPLOYEES)
 WRITERS = access(clients=SCOPE, employees=(CUSTOMER_SERVICE,))
+PROFILE = Discloses(
+    fields=("default_address", "email", "name", "phone"), people=lambda customer: (customer.id,)
+)
+SUMMARIES = Discloses(
+    fields=("email", "name", "phone"), people=lambda page: (item.id for item in page.items)
+)
 
 
 def blueprint(api: Api, customers: CustomerService, finding: Finding) -> func.Blueprint:
@@ -52,7 +58,7 @@ def blueprint(api: Api, customers: CustomerService, finding: Finding) -> func.Bl
         methods=["GET"],
         auth_level=func.AuthLevel.ANONYMOUS,
     )
-    @api.operation(access=READERS, returns=Customer, raises=(NotFound,))
+    @api.operation(access=READERS, returns=Customer, raises=(NotFound,), discloses=PROFILE)
     async def get_customer(call: Call[None, None]) -> Reply[Customer]:
         """Get a customer: clients themselves, employees anyone."""
         return _reply(await customers.get(call.caller, call.uuid("customer_id")))
@@ -68,6 +74,7 @@ def blueprint(api: Api, customers: CustomerService, finding: Finding) -> func.Bl
         returns=Customer,
         raises=(NotFound, EtagMismatch, Forbidden),
         if_match=True,
+        discloses=PROFILE,
     )
     async def update_customer(call: Call[UpdateCustomer, None]) -> Reply[Customer]:
         """Replace a customer's profile.
@@ -83,6 +90,7 @@ def blueprint(api: Api, customers: CustomerService, finding: Finding) -> func.Bl
         query=CustomerQuery,
         returns=Page[CustomerSummary],
         raises=(InvalidCursor,),
+        discloses=SUMMARIES,
     )
     async def list_customers(call: Call[None, CustomerQuery]) -> Page[CustomerSummary]:
         """List customers by segment and status, those who registered last first."""
@@ -94,6 +102,7 @@ def blueprint(api: Api, customers: CustomerService, finding: Finding) -> func.Bl
         body=CustomerSearch,
         returns=Page[CustomerSummary],
         raises=(InvalidCursor,),
+        discloses=SUMMARIES,
         safe=True,
     )
     async def search_customers(call: Call[CustomerSearch, None]) -> Page[CustomerSummary]:

@@ -27,7 +27,7 @@ from blueprints.orders.placing import Placing
 from blueprints.orders.service import OrderService
 from blueprints.orders.timeline import OrderTimeline
 from shared.auth import ADMIN, CUSTOMER_SERVICE, EMPLOYEES, ORDER_MANAGER, access
-from shared.http import Api, Call, Page, Reply, etag_of, version_of
+from shared.http import Api, Call, Discloses, Page, Reply, etag_of, version_of
 from shared.problem import (
     EtagMismatch,
     IdempotencyKeyReused,
@@ -40,6 +40,7 @@ SCOPE = "orders.readwrite"
 BUYERS = access(clients=SCOPE, employees=(CUSTOMER_SERVICE,))
 READERS = access(clients=SCOPE, employees=EMPLOYEES)
 MOVERS = access(employees=(ORDER_MANAGER, ADMIN))
+ADDRESSEE = Discloses(fields=("shipping_address",), people=lambda order: (order.customer_id,))
 
 
 def _location(order: Order) -> str:
@@ -114,7 +115,7 @@ def blueprint(
     @bp.route(
         route="v1/orders/{order_id:guid}", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS
     )
-    @api.operation(access=READERS, returns=Order, raises=(NotFound,))
+    @api.operation(access=READERS, returns=Order, raises=(NotFound,), discloses=ADDRESSEE)
     async def get_order(call: Call[None, None]) -> Reply[Order]:
         """Get an order. The ETag names its version."""
         order = await orders.get(call.caller, call.uuid("order_id"))
@@ -131,6 +132,7 @@ def blueprint(
         returns=Order,
         if_match=True,
         raises=(NotFound, EtagMismatch, IllegalStatusMove),
+        discloses=ADDRESSEE,
     )
     async def move_order(call: Call[MoveOrder, None]) -> Reply[Order]:
         """Move an order on: confirmed → shipped → delivered → returned.
@@ -151,6 +153,7 @@ def blueprint(
         returns=Order,
         status=202,
         raises=(NotFound, OrderNotCancellable),
+        discloses=ADDRESSEE,
     )
     async def cancel_order_request(call: Call[None, CancelQuery]) -> Reply[Order]:
         """Call an order off before it is shipped.

@@ -135,4 +135,4 @@ def shelf() -> Shelf:
 
 @pytest.fixture
 def verifying(app: Database, shelf: Shelf) -> Verifying:
-    return Verifying(app, shelf, [Signer(KEY).public_key()])
+    return Verifying(app, shelf, [Signer(KEY).public_key])

@@ -274,7 +274,7 @@ async def test_a_partition_that_is_taken_away_is_missed(postgres: Postgres, shel
         assert row is not None
         owner.execute(f"ALTER TABLE audit.audit_logs DETACH PARTITION {row[0]}".encode())
 
-    outcome = await Verifying(database, shelf, [Signer(KEY).public_key()]).part(1, None)
+    outcome = await Verifying(database, shelf, [Signer(KEY).public_key]).part(1, None)
     await database.close()
     postgres.drop("audit_detached")
 

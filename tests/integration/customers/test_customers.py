@@ -17,6 +17,7 @@ from blueprints.customers.service import CustomerService
 from shared.auth import Caller
 from shared.db import Database
 from shared.http import Api
+from tests.rig.accesses import Accesses
 
 PROFILE: dict[str, Any] = {
     "name": "Alice Example",
@@ -50,9 +51,12 @@ class Portal:
 
     def __init__(self, customers: CustomerService) -> None:
         self._door = Door()
+        self.accesses = Accesses()
         app = func.FunctionApp()
         finding: Any = None  # employees look for customers in test_finding.py
-        app.register_functions(routes.blueprint(Api(self._door), customers, finding))
+        app.register_functions(
+            routes.blueprint(Api(self._door, access_log=self.accesses), customers, finding)
+        )
         self._functions: dict[str, Any] = {
             str(f.get_function_name()): f.get_user_function() for f in app.get_functions()
         }
@@ -223,6 +227,9 @@ async def test_employees_read_any_customer(portal: Portal, role: str) -> None:
     response = await portal.call("get_customer", employee(role), customer_id=alice.id)
 
     assert (response.status_code, told(response)["name"]) == (200, "Alice Example")
+    assert portal.accesses.shown()[-1:] == [
+        ("get_customer", 1, ("default_address", "email", "name", "phone"))
+    ]
 
 
 async def test_a_customer_replaces_the_whole_profile(portal: Portal, database: Database) -> None:

@@ -18,6 +18,7 @@ from shared.auth import Caller
 from shared.db import Database
 from shared.http import Api, encode_cursor
 from shared.replica import ReadSide
+from tests.rig.accesses import Accesses
 
 CLIENT = Caller("client", UUID(int=1), scopes=frozenset({"customers.readwrite"}))
 
@@ -46,10 +47,11 @@ class Desk:
 
     def __init__(self, database: Database) -> None:
         self.database, self._door = database, Door()
+        self.accesses = Accesses()
         app = func.FunctionApp()
         finding = Finding(ReadSide(database))
         app.register_functions(
-            routes.blueprint(Api(self._door), cast("Any", None), finding),
+            routes.blueprint(Api(self._door, access_log=self.accesses), cast("Any", None), finding),
         )
         self._functions: dict[str, Any] = {
             str(f.get_function_name()): f.get_user_function() for f in app.get_functions()
@@ -156,6 +158,17 @@ async def test_pages_of_the_list_visit_everybody_once(desk: Desk) -> None:
         params["cursor"] = page["next_cursor"]
 
     assert (seen, sizes) == (made[::-1], [2, 2, 1])
+
+
+@pytest.mark.usefixtures("people")
+async def test_whom_an_employee_is_shown_is_recorded(desk: Desk) -> None:
+    names = await desk.names("list_customers", {"limit": "2"})
+    assert await desk.names("search_customers", body={"name": "nobody at all"}) == []
+
+    assert (len(names), desk.accesses.shown()[-1:]) == (
+        2,
+        [("list_customers", 2, ("email", "name", "phone"))],
+    )
 
 
 async def test_a_summary_says_how_to_tell_people_apart(desk: Desk, people: None) -> None:

@@ -15,6 +15,7 @@ from shared.auth import ADMIN, CUSTOMER_SERVICE, EMPLOYEE_SCOPE, ORDER_MANAGER, 
 from shared.http import Api
 from shared.problem import TokenMissing
 from tests.integration.orders.conftest import TEA, Shop
+from tests.rig.accesses import Accesses
 
 type Answer = tuple[int, dict[str, Any], Any]
 type Function = Callable[[func.HttpRequest], Any]
@@ -59,7 +60,7 @@ def functions(shop: Shop) -> dict[str, Function]:
     doorman: Any = Doorman()
     app.register_functions(
         routes.blueprint(
-            Api(doorman),
+            Api(doorman, access_log=Accesses()),
             shop.placing,
             shop.orders,
             shop.cancelling,
