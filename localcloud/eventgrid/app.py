@@ -92,10 +92,11 @@ class Server:
     async def _publish(self, request: Request) -> Response:
         topic = self.grid.topic(request.path_params["topic"])
         try:
-            version = request.query_params.get("api-version")
+            # Microsoft's own quickstarts publish without it.
+            version = request.query_params.get("api-version", intake.API_VERSION)
             if version != intake.API_VERSION:
                 raise bad_request(
-                    f"api-version must be {intake.API_VERSION}, not {(version or '')[:20]!r}.",
+                    f"api-version must be {intake.API_VERSION}, not {version[:20]!r}.",
                     "UnsupportedApiVersion",
                 )
             keys = self.grid.keys.of(topic.spec.name).values()

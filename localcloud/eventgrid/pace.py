@@ -21,7 +21,8 @@ UNHEALTHY_AFTER: Final = 10
 SUCCESSES: Final = frozenset({200, 201, 202, 203, 204})
 _FINAL_OF_WEBHOOKS: Final = frozenset({400, 401, 403, 413})
 _FINAL_OF_RESOURCES: Final = frozenset({400, 403, 413})
-_AT_LEAST_S: Final = {401: 300, 404: 300, 408: 120, 503: 30}
+_AT_LEAST_S: Final = {408: 120, 503: 30}
+_AT_LEAST_OF_RESOURCES_S: Final = _AT_LEAST_S | {401: 300, 404: 300}
 _OUTCOMES: Final = {
     400: "BadRequest",
     401: "Unauthorized",
@@ -65,7 +66,7 @@ def outcome_of(status: int, *, webhook: bool) -> Outcome:
         name=_OUTCOMES.get(status, "GenericError"),
         detail=f"HTTP {status}",
         reason=_REASONS[status] if status in final else None,
-        at_least_s=_AT_LEAST_S.get(status, 10),
+        at_least_s=(_AT_LEAST_S if webhook else _AT_LEAST_OF_RESOURCES_S).get(status, 10),
     )
 
 
