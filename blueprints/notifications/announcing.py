@@ -216,9 +216,18 @@ def _written(
     if habits is None or (channel == "email" and TYPES[type_].mandatory):
         return Planned(channel, now)
     if channel == "email" and habits.digest != "off":
-        at = hours.next_digest(now, where, habits.digest_at, habits.digest)
-        return Planned(channel, at, digest=True)
+        return Planned(channel, next_digest(habits, where, now), digest=True)
     return Planned(channel, hours.quiet_until(now, where, habits.quiet))
+
+
+def next_digest(habits: Habits, where: ZoneInfo, after: datetime) -> datetime:
+    """When the next digest goes out to somebody who wants digests.
+
+    Its hour is not a quiet one, but a clock that jumps over it may jump into the quiet hours.
+    """
+    assert habits.digest != "off", "asked only for who wants digests"
+    at = hours.next_digest(after, where, habits.digest_at, habits.digest)
+    return hours.quiet_until(at, where, habits.quiet)
 
 
 def is_quiet_at(at: time, quiet: tuple[time, time]) -> bool:

@@ -7,6 +7,7 @@ from uuid import UUID
 from uuid_utils.compat import uuid7
 
 from blueprints.notifications import hours, preferences_repository
+from blueprints.notifications.announcing import next_digest
 from blueprints.notifications.models import Habits
 from shared.db import Database
 
@@ -65,4 +66,4 @@ class Digesting:
         if habits.digest == "off":
             return None
         where = hours.zone(habits.time_zone) or self._default_zone
-        return hours.next_digest(now, where, habits.digest_at, habits.digest)
+        return next_digest(habits, where, now)

@@ -254,6 +254,20 @@ async def test_a_digest_takes_every_mail_that_is_not_mandatory(told: Told, alice
     ]
 
 
+async def test_a_digest_that_the_clock_jumps_over_does_not_land_in_quiet_hours(
+    told: Told, alice: Caller
+) -> None:
+    habits = wishes(
+        digest="daily", digest_at="02:30", quiet_hours={"from": "03:00", "until": "06:00"}
+    )
+    await told.preferring.update(alice, 0, habits)
+    told.now = datetime(2026, 3, 28, 12, 0, tzinfo=UTC)
+
+    shipped = await hears(told, alice, "order.shipped.v1")
+
+    assert shipped["email"] == ["pending", True, datetime(2026, 3, 29, 4, 0, tzinfo=UTC)]
+
+
 async def test_what_waits_is_called_off_when_its_channel_is_switched_off(
     told: Told, alice: Caller
 ) -> None:
