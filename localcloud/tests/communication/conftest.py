@@ -61,23 +61,28 @@ def part(state: Path, identity: Part, shared_grid: Grid) -> Iterator[Part]:
         yield part
 
 
+@pytest.fixture(scope="session")
+def onlooker(part: Part) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=part.url, timeout=30) as client:
+        yield client
+
+
 @pytest.fixture
-def http(part: Part) -> Iterator[httpx.Client]:
+def http(onlooker: httpx.Client) -> Iterator[httpx.Client]:
     """Whoever looks on, and orders faults; they end with the test."""
-    with httpx.Client(base_url=part.url, timeout=30) as http:
-        yield http
-        http.post("/control/reset")
-        http.delete("/control/suppressions")
+    yield onlooker
+    onlooker.post("/control/reset")
+    onlooker.delete("/control/suppressions")
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def emails(part: Part) -> Iterator[EmailClient]:
     """The SDK as it comes, except that it does not retry behind a test's back."""
     with EmailClient(part.url, AzureKeyCredential(KEY), retry_total=0) as client:
         yield client
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def texts(part: Part) -> Any:
     """The SDK as it comes, too."""
     return sms_client(part)
