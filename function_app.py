@@ -1,5 +1,8 @@
 """Composition root: settings → services → blueprints, and nothing else."""
 
+from datetime import UTC, datetime
+from functools import partial
+
 import azure.durable_functions as df
 import azure.functions as func
 
@@ -11,6 +14,20 @@ from blueprints.customers.finding import Finding
 from blueprints.customers.service import CustomerService
 from blueprints.housekeeping import triggers as housekeeping_triggers
 from blueprints.housekeeping.service import Housekeeping
+from blueprints.notifications import routes as notification_routes
+from blueprints.notifications import triggers as notification_triggers
+from blueprints.notifications.addresses import AddressDigests
+from blueprints.notifications.announcing import Announcing, Messages
+from blueprints.notifications.delivery_models import ProviderFault
+from blueprints.notifications.digesting import Digesting
+from blueprints.notifications.gateway import EmailGateway, SmsGateway
+from blueprints.notifications.intake import Intake
+from blueprints.notifications.preferring import Preferring
+from blueprints.notifications.preparing import Preparing
+from blueprints.notifications.reporting import Reporting
+from blueprints.notifications.sending import Sending
+from blueprints.notifications.service import NotificationService
+from blueprints.notifications.wording import Wording
 from blueprints.orders import activities as order_activities
 from blueprints.orders import routes as order_routes
 from blueprints.orders import triggers as order_triggers
@@ -52,11 +69,19 @@ from shared.config import Settings
 from shared.db import Database
 from shared.http import Api
 from shared.inbox import Inbox
-from shared.outbox import Dispatcher, ServiceBusSender
+from shared.live import Feed
+from shared.outbox import (
+    EVENT_GRID,
+    Dispatcher,
+    Dispatchers,
+    EventGridPublisher,
+    ServiceBusSender,
+)
 from shared.replica import ReadSide
 from shared.resilience import Breaker
 
 settings = Settings.from_environment()
+now = partial(datetime.now, UTC)
 
 database = Database(
     settings.pg_url.get_secret_value(), max_size=settings.pg_pool_max, prepare=settings.pg_prepare
@@ -72,7 +97,10 @@ replica = (
     else None
 )
 reads = ReadSide(database, replica, cache if replica is not None else None)
-dispatcher = Dispatcher(database, ServiceBusSender(settings))
+dispatcher = Dispatchers(
+    Dispatcher(database, ServiceBusSender(settings)),
+    Dispatcher(database, EventGridPublisher(settings), channel=EVENT_GRID, pace_s=0.25),
+)
 inbox = Inbox(database)
 api = Api(
     Authenticator(
@@ -100,6 +128,8 @@ breakers = {
         "the payment gateway", fault=GatewayFault, faults=faults, open_s=open_s
     ),
     "shipping": Breaker("the shipping provider", fault=ShippingFault, faults=faults, open_s=open_s),
+    "email": Breaker("email", fault=ProviderFault, faults=faults, open_s=open_s),
+    "sms": Breaker("SMS", fault=ProviderFault, faults=faults, open_s=open_s),
 }
 erp = ErpGateway(
     settings.erp_wsdl_url, timeout_s=settings.partner_timeout_s, breaker=breakers["erp"]
@@ -150,13 +180,43 @@ cancelling = Cancelling(database, dispatcher)
 fulfilment = Fulfilment(database, stock, dispatcher)
 shipping = Shipping(database, provider)
 control = SagaControl(database, stock, waits_s=settings.saga_waits_s)
-timeline = OrderTimeline(database, stock, payments)
+wording = Wording()
+digests = AddressDigests(settings.address_digest_key)
+feed = Feed(settings.redis_url.get_secret_value())
+sending = Sending(
+    database,
+    Preparing(database, customers, book, wording, digests, clock=now),
+    feed,
+    dispatcher,
+    email=EmailGateway(
+        settings,
+        sender=settings.email_sender,
+        timeout_s=settings.partner_timeout_s,
+        breaker=breakers["email"],
+    ),
+    sms=SmsGateway(
+        settings,
+        sender=settings.sms_sender,
+        timeout_s=settings.partner_timeout_s,
+        breaker=breakers["sms"],
+    ),
+)
+time_zone = settings.default_time_zone
+announcing = Announcing(default_time_zone=time_zone, clock=now)
+intake = Intake(announcing, book, payments, feed)
+reporting = Reporting(inbox, digests, dispatcher)
+digesting = Digesting(database, default_time_zone=time_zone, clock=now)
+messages = Messages(database, announcing, customers, sending, dispatcher)
+notifications = NotificationService(database, customers, wording)
+preferring = Preferring(database, default_time_zone=time_zone)
+timeline = OrderTimeline(database, stock, payments, notifications)
 delivery = Delivery(database, products, provider, currency=settings.order_currency)
 health = Health(
     database,
-    schemas=("messaging", "products", "customers", "orders", "payments"),
+    schemas=("messaging", "products", "customers", "orders", "payments", "notifications"),
     probes={
         "broker": listens(settings.service_bus_address),
+        "event_grid": listens(settings.platform_events_endpoint),
         "cache": listens(settings.redis_url.get_secret_value()),
         "erp": listens(settings.erp_wsdl_url),
         "payment_gateway": listens(settings.payment_gateway_url),
@@ -177,6 +237,8 @@ for blueprint in (
     payment_routes.blueprint(api, payments, answering, refunding),
     payment_triggers.blueprint(reconciling),
     payment_activities.blueprint(authorising, capturing, refunding),
+    notification_routes.blueprint(api, notifications, messages, preferring),
+    notification_triggers.blueprint(intake, inbox, sending, digesting, reporting),
     housekeeping_triggers.blueprint(Housekeeping(database, dispatcher)),
     admin_routes.blueprint(api, health),
     fulfil_order.bp,

@@ -1,10 +1,11 @@
-"""`make demo`: three real orders on the local cloud, their timelines live, the books compared."""
+"""`make demo`: three real orders on the local cloud, told live, the books compared."""
 
 import asyncio
 import contextlib
 import json
 import sys
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ import httpx
 from rich.console import Console
 
 from demo.ledgers import differences
+from demo.live import Live
+from demo.mailbox import Mailbox
 from demo.scripts import SCRIPTS, Script
 from demo.shop import Person, Shop, Unexpected
 from demo.timeline import Story
@@ -41,27 +44,52 @@ def running_cloud(state: Path, port_base: int, progress: Console) -> Iterator[di
         lines.close()
 
 
-async def play(script: Script, shop: Shop, story: Story) -> tuple[Person, dict[str, Any]]:
-    """Sign in, order, and tell the timeline as it happens; the settled order."""
-    person = await shop.sign_in(script.who)
-    await shop.register(person)
-    product = await shop.product_with_sku(person, script.sku)
-    order = await shop.place(
-        person, {product["id"]: script.quantity}, payment_method=script.payment_method
-    )
-    story.begin(script, person, product, order)
-    async for entry in shop.follow(person, order["id"]):
-        story.tell(entry)
-    settled = await shop.order(person, order["id"])
-    story.end(settled)
-    return person, settled
+@dataclass
+class Stage:
+    """Where the demo is played: the shop, the live line, the mailbox, and who tells it all."""
+
+    shop: Shop
+    live: Live
+    mailbox: Mailbox
+    story: Story
+    wrong: list[str] = field(default_factory=list)
+
+    async def play(self, script: Script) -> tuple[Person, dict[str, Any]]:
+        """Sign in, order, and tell what happens as it happens; the settled order.
+
+        What reached the customer in another way than scripted is added to `wrong`.
+        """
+        shop, story = self.shop, self.story
+        person = await shop.sign_in(script.who)
+        customer = await shop.register(person)
+        product = await shop.product_with_sku(person, script.sku)
+        since = await self.mailbox.newest()
+        async with self.live.listening(person):
+            order = await shop.place(
+                person, {product["id"]: script.quantity}, payment_method=script.payment_method
+            )
+            story.begin(script, person, product, order)
+            async for entry in shop.follow(person, order["id"]):
+                story.tell(entry)
+            told = await self.live.heard(order["id"], *script.told)
+        mails = await self.mailbox.sent_to(customer["email"], since=since, at_least=script.mails)
+        for mail in mails:
+            story.show(mail)
+        settled = await shop.order(person, order["id"])
+        story.end(settled)
+        if tuple(told) != script.told:
+            self.wrong.append(f"{order['number']}: told live {told}, not {list(script.told)}")
+        if len(mails) != script.mails:
+            self.wrong.append(f"{order['number']}: {len(mails)} mails, not {script.mails}")
+        return person, settled
 
 
 async def run(urls: dict[str, str], story: Story) -> tuple[dict[str, Any], list[str]]:
     """What the API says of the three orders in the end, and everything that is not as scripted."""
-    wrong: list[str] = []
-    async with demo_shop(urls) as shop:
-        played = [await play(script, shop, story) for script in SCRIPTS]
+    async with demo_shop(urls) as shop, Mailbox(urls["communication"]) as mailbox:
+        stage = Stage(shop, Live(urls["notifier"], story.hear), mailbox, story)
+        played = [await stage.play(script) for script in SCRIPTS]
+        wrong = stage.wrong
         orders = [await shop.order(person, order["id"]) for person, order in played]
         async with httpx.AsyncClient(timeout=30, trust_env=False) as partners:
             for script, order in zip(SCRIPTS, orders, strict=True):
@@ -110,9 +138,11 @@ async def demo_shop(urls: dict[str, str]) -> AsyncIterator[Shop]:
 def main(state: Path, port_base: int) -> None:
     """Place three orders as signed-in clients and show what happens to them, live.
 
-    One succeeds, one has its card declined, one is out of stock. Timelines and, as the last line,
-    one JSON object go to standard output, progress to standard error. Exits with 0 only if every
-    order ended as scripted and the books of the platform and of its partners agree.
+    One succeeds, one has its card declined, one is out of stock. Each timeline also shows what the
+    client is told live and which mails leave. Timelines and, as the last line, one JSON object go
+    to standard output, progress to standard error. Exits with 0 only if every order ended as
+    scripted, every customer was told of it, and the books of the platform and of its partners
+    agree.
     """
     progress = Console(stderr=True, highlight=False)
     try:

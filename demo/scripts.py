@@ -5,7 +5,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Script:
-    """One order: who buys what with which card, and the status and reason it must end with."""
+    """One order: who buys what with which card, and the status and reason it must end with.
+
+    `told` are the notifications that must arrive live, in this order; `mails` is how many emails.
+    """
 
     title: str
     who: str
@@ -14,6 +17,8 @@ class Script:
     payment_method: str
     status: str
     reason: str | None
+    told: tuple[str, ...]
+    mails: int
 
 
 SCRIPTS = (
@@ -25,6 +30,8 @@ SCRIPTS = (
         payment_method="tok_success",
         status="confirmed",
         reason=None,
+        told=("order_placed", "order_confirmed"),
+        mails=1,
     ),
     Script(
         title="a card that is declined",
@@ -34,6 +41,8 @@ SCRIPTS = (
         payment_method="tok_declined",
         status="cancelled",
         reason="card_declined",
+        told=("order_placed", "payment_declined", "order_cancelled"),
+        mails=3,
     ),
     Script(
         title="a product out of stock",
@@ -43,5 +52,7 @@ SCRIPTS = (
         payment_method="tok_success",
         status="cancelled",
         reason="out_of_stock",
+        told=("order_placed", "order_cancelled"),
+        mails=2,
     ),
 )

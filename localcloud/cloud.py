@@ -164,7 +164,7 @@ class LocalCloud:
         assert self._supervisor is not None, "the cloud was not started"
         speak_http = (
             *("functions", "notifier", "dashboard", "identity"),
-            *("communication", "erp", "payment", "shipping"),
+            *("eventgrid", "communication", "erp", "payment", "shipping"),
         )
         urls = {name: self.url(name) for name in speak_http}
         return CloudRecord(

@@ -58,6 +58,20 @@ def database_url(
     return f"postgresql://{database}:{password}@/{database}?host={folder}&port={port}"
 
 
+def event_grid(ports: Mapping[str, int], topic: str) -> str:
+    """Where an Event Grid topic takes events, version of the API included."""
+    return f"{url(ports, 'eventgrid')}/{topic}/api/events?api-version=2018-01-01"
+
+
+def service_bus(ports: Mapping[str, int], secrets: Secrets) -> str:
+    """The broker's connection string, with every right."""
+    return (
+        f"Endpoint=sb://{HOST}:{ports['servicebus']};"
+        "SharedAccessKeyName=RootManageSharedAccessKey;"
+        f"SharedAccessKey={secrets.servicebus};UseDevelopmentEmulator=true;"
+    )
+
+
 def application_settings(
     ports: Mapping[str, int], secrets: Secrets, sockets: Path | None = None
 ) -> dict[str, str]:
@@ -74,11 +88,7 @@ def application_settings(
         "PG_URL": database_url(ports, "platform", secrets.platform, sockets),
         "PG_READ_URL": database_url(ports, "platform", secrets.platform, sockets),
         "REDIS_URL": f"redis://{HOST}:{ports['valkey']}/0",
-        "ServiceBusConnection": (
-            f"Endpoint=sb://{HOST}:{ports['servicebus']};"
-            "SharedAccessKeyName=RootManageSharedAccessKey;"
-            f"SharedAccessKey={secrets.servicebus};UseDevelopmentEmulator=true;"
-        ),
+        "ServiceBusConnection": service_bus(ports, secrets),
         "PLATFORM_EVENTS_ENDPOINT": f"{url(ports, 'eventgrid')}/platform-events/api/events",
         "PLATFORM_EVENTS_KEY": secrets.eventgrid,
         "CommunicationConnection": (

@@ -173,6 +173,28 @@ SHIPPING = Part(
     probe=_http("shipping"),
 )
 
+EVENTGRID = Part(
+    name="eventgrid",
+    ports=("eventgrid",),
+    after=("servicebus", "azurite"),
+    command=_module(
+        "localcloud.eventgrid",
+        "eventgrid",
+        lambda site: [
+            *("--topology", str(site.root / "infra" / "eventgrid.topology.json")),
+            *("--identity-url", environment.url(site.ports, "identity")),
+            *("--functions-url", environment.url(site.ports, "functions")),
+            *("--functions-keys", str(site.state.path / "functions" / "keys.json")),
+        ],
+        settings=lambda site: {
+            "LOCALCLOUD_EVENTGRID_KEY": site.secrets.eventgrid,
+            "LOCALCLOUD_EVENTGRID_SERVICEBUS": environment.service_bus(site.ports, site.secrets),
+            "LOCALCLOUD_EVENTGRID_STORAGE": azurite.connection_string(site.ports),
+        },
+    ),
+    probe=_http("eventgrid"),
+)
+
 COMMUNICATION = Part(
     name="communication",
     ports=("communication",),
@@ -180,10 +202,7 @@ COMMUNICATION = Part(
         "localcloud.communication",
         "communication",
         lambda site: [
-            *(
-                "--eventgrid-url",
-                f"{environment.url(site.ports, 'eventgrid')}/communication/api/events",
-            ),
+            *("--eventgrid-url", environment.event_grid(site.ports, "communication")),
             *("--identity-url", environment.url(site.ports, "identity")),
             *("--sender", environment.FIXED["EMAIL_SENDER"]),
             *("--sender", environment.FIXED["SMS_SENDER"]),
@@ -224,7 +243,7 @@ FUNCTIONS = Part(
     name="functions",
     ports=("functions", "durable"),
     after=(
-        *("migrations", "valkey", "servicebus", "azurite"),
+        *("migrations", "valkey", "servicebus", "azurite", "eventgrid", "communication"),
         *("identity", "erp", "payment", "shipping"),
     ),
     command=_module(
@@ -294,6 +313,7 @@ ALL: tuple[Step, ...] = (
     ERP,
     PAYMENT,
     SHIPPING,
+    EVENTGRID,
     COMMUNICATION,
     DATABASES,
     MIGRATIONS,

@@ -219,7 +219,7 @@ class TimelineEntry(BaseModel):
     """Something that happened to an order. `by` and `detail` are for employees unless harmless."""
 
     at: datetime
-    area: Literal["order", "payment", "stock", "shipment"]
+    area: Literal["order", "payment", "stock", "shipment", "message"]
     what: str
     by: Literal["client", "employee", "saga"] | None = None
     detail: str | None = None

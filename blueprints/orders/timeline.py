@@ -1,4 +1,4 @@
-"""One list of everything that happened to an order, across order, payment, stock and shipment."""
+"""One list of all that happened to an order: order, payment, stock, shipment and messages."""
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
@@ -54,11 +54,35 @@ class Payments(Protocol):
         ...
 
 
+class MessageEvent(Protocol):
+    """Something the customer was told, on one channel, and what became of it."""
+
+    @property
+    def at(self) -> datetime: ...
+    @property
+    def type(self) -> str: ...
+    @property
+    def channel(self) -> str: ...
+    @property
+    def status(self) -> str: ...
+
+
+class Messages(Protocol):
+    """What the customer was told."""
+
+    async def history(self, order_id: UUID) -> Sequence[MessageEvent]:
+        """What was told about the order, oldest first."""
+        ...
+
+
 class OrderTimeline:
     """The order's story, as much of it as the caller may read."""
 
-    def __init__(self, database: Database, stock: Stock, payments: Payments) -> None:
-        self._database, self._stock, self._payments = database, stock, payments
+    def __init__(
+        self, database: Database, stock: Stock, payments: Payments, messages: Messages
+    ) -> None:
+        self._database, self._stock = database, stock
+        self._payments, self._messages = payments, messages
 
     async def of(self, caller: Caller, order_id: UUID) -> Timeline:
         """Entries oldest first. A client sees own orders only, and not what employees note among
@@ -72,11 +96,13 @@ class OrderTimeline:
             shipment = await shipments_repository.of_order(tx, order_id)
         payments = await self._payments.history(order_id)
         stock = await self._stock.stock_history(order_id)
+        messages = await self._messages.history(order_id)
         entries = [
             *(_move(move, caller) for move in moves),
             *(_payment(event) for event in payments if event.public or caller.is_employee),
             *(TimelineEntry(at=event.at, area="stock", what=event.kind) for event in stock),
             *(_shipment(shipment) if shipment is not None else ()),
+            *(_message(event) for event in messages),
         ]
         return Timeline(items=sorted(entries, key=lambda entry: entry.at))
 
@@ -111,3 +137,10 @@ def _shipment(shipment: Shipment) -> Iterator[TimelineEntry]:
     )
     if shipment.cancelled_at is not None:
         yield TimelineEntry(at=shipment.cancelled_at, area="shipment", what="cancelled")
+
+
+def _message(event: MessageEvent) -> TimelineEntry:
+    """Whoever reads this sees that an email went out, and never to which address."""
+    return TimelineEntry(
+        at=event.at, area="message", what=event.type, detail=f"{event.channel} {event.status}"
+    )

@@ -18,6 +18,7 @@ HURRIED = {
     "PAYMENT_RECONCILE_AFTER_S": "2",
     "OUTBOX_RELAY_SCHEDULE": "* * * * * *",
     "PAYMENT_RECONCILE_SCHEDULE": "*/2 * * * * *",
+    "NOTIFICATION_SENDING_SCHEDULE": "* * * * * *",
 }
 """Settings of the deployed application that make tests quick; everything else is as it ships."""
 

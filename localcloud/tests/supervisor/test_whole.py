@@ -44,7 +44,8 @@ def test_the_whole_platform_starts_in_the_background_and_its_data_survives_a_res
     assert health == dict.fromkeys(
         (
             *("postgres", "valkey", "servicebus", "azurite", "identity"),
-            *("erp", "payment", "shipping", "functions", "dashboard"),
+            *("eventgrid", "communication", "erp", "payment", "shipping"),
+            *("notifier", "functions", "dashboard"),
         ),
         "ok",
     )

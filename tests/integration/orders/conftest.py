@@ -132,6 +132,27 @@ class Payments:
         return self.told
 
 
+@dataclass(frozen=True)
+class Told:
+    """Something that a customer was told."""
+
+    at: datetime
+    type: str
+    channel: str
+    status: str
+
+
+@dataclass
+class Messages:
+    """What the notifications tell."""
+
+    told: list[Told] = field(default_factory=list)
+
+    async def history(self, order_id: UUID) -> Sequence[Told]:
+        del order_id
+        return self.told
+
+
 @dataclass
 class Dispatched:
     """Notes whose events would be sent."""
@@ -151,6 +172,7 @@ class Shop:
     customers: Customers = field(default_factory=Customers)
     stock: Stock = field(default_factory=Stock)
     payments: Payments = field(default_factory=Payments)
+    messages: Messages = field(default_factory=Messages)
     dispatched: Dispatched = field(default_factory=Dispatched)
 
     def __post_init__(self) -> None:
@@ -160,7 +182,7 @@ class Shop:
         self.orders = OrderService(database, self.stock, dispatched, ReadSide(database))
         self.cancelling = Cancelling(database, dispatched)
         self.fulfilment = Fulfilment(database, self.stock, dispatched)
-        self.timeline = OrderTimeline(database, self.stock, self.payments)
+        self.timeline = OrderTimeline(database, self.stock, self.payments, self.messages)
 
     async def place(
         self, caller: Caller | None = None, *, key: str | None = None, **changes: object

@@ -1,4 +1,4 @@
-"""One story from four tellers, and who hears how much of it."""
+"""One story from five tellers, and who hears how much of it."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -13,6 +13,7 @@ from tests.integration.orders.conftest import (
     Happened,
     Paid,
     Shop,
+    Told,
     client,
 )
 
@@ -34,7 +35,8 @@ async def told(shop: Shop, caller: Caller, order_id: Any) -> list[tuple[str, str
         Paid(now + timedelta(seconds=1), "authorize_unknown", 9_307, None, public=False),
         Paid(now + timedelta(seconds=2), "authorised", 9_307, None, public=True),
     ]
-    timeline = OrderTimeline(shop.database, Warehouse(now), shop.payments)
+    shop.messages.told = [Told(now + timedelta(seconds=3), "order_placed", "email", "accepted")]
+    timeline = OrderTimeline(shop.database, Warehouse(now), shop.payments, shop.messages)
     entries = (await timeline.of(caller, order_id)).items
     assert [entry.at for entry in entries] == sorted(entry.at for entry in entries)
     return [(entry.area, entry.what, entry.detail) for entry in entries]
@@ -48,6 +50,7 @@ async def test_the_customer_reads_the_public_part_in_order(shop: Shop) -> None:
         ("order", "placed", None),
         ("stock", "reserved", None),
         ("payment", "authorised", None),
+        ("message", "order_placed", "email accepted"),
     ]
 
 
@@ -59,6 +62,7 @@ async def test_employees_read_all_of_it(shop: Shop) -> None:
         ("stock", "reserved", None),
         ("payment", "authorize_unknown", None),
         ("payment", "authorised", None),
+        ("message", "order_placed", "email accepted"),
     ]
 
 
