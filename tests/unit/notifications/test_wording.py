@@ -1,6 +1,7 @@
 """Every template in every language, on every channel."""
 
 import html
+import itertools
 import re
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -38,6 +39,14 @@ GSM = set(
     "ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà"
 )
 GSM_DOUBLE = set("^{}\\[~]|€")
+
+REASONS = (
+    *("out_of_stock", "reservation_expired", "card_declined", "insufficient_funds"),
+    *("confirmation_expired", "confirmation_failed", "address_not_served", "cancel_requested"),
+    *("changed_mind", "ordered_by_mistake", "delivery_too_slow", "customer_request"),
+    *("goods_unavailable", "fraud_suspected", "partner_recovered"),
+)
+"""Why an order is called off."""
 
 VERSIONS = [
     (type_, version, language)
@@ -153,9 +162,9 @@ def test_every_channel_has_its_text(
 def test_an_sms_fits_into_one_message_of_the_plain_alphabet(
     type_: NotificationType, version: int, language: Language
 ) -> None:
-    reasons: list[Any] = [None, "out_of_stock", "confirmation_expired", "address_not_served"]
-    for reason in reasons:
-        said = Wording().sms(told(type_, version, reason=reason), SampleContact(language))
+    for reason, kind in itertools.product((None, *REASONS), ("export", "erasure", "other")):
+        facts: dict[str, Any] = {"reason": reason, "kind": kind}
+        said = Wording().sms(told(type_, version, **facts), SampleContact(language))
 
         assert set(said) <= GSM | GSM_DOUBLE
         assert len(said) + sum(character in GSM_DOUBLE for character in said) <= 160
