@@ -1,5 +1,6 @@
 """`python -m localcloud.eventgrid`: starts Event Grid."""
 
+import logging
 import sqlite3
 from pathlib import Path
 
@@ -101,6 +102,7 @@ def main(  # noqa: PLR0917 - click passes one argument for each option
     GET /overview shows topics and subscriptions, GET /dead-letters what was given up.
     """
     configure_logging("eventgrid")
+    logging.getLogger("azure").setLevel(logging.ERROR)  # what fails is booked with its delivery
     state.mkdir(parents=True, exist_ok=True)
     around = Surroundings(functions_url, functions_keys, servicebus, storage, answer_within)
     try:

@@ -155,9 +155,10 @@ async def _refused(_request: Request, error: GridError) -> Response:
 
 
 class Guard:
-    """Answers only to this machine's own names.
+    """Answers only to this machine's own names, and only to pages that came from it.
 
-    Else a page from anywhere, whose name resolves to 127.0.0.1 (DNS rebinding), could make topics.
+    Else a page from anywhere could make topics, by a name that resolves to 127.0.0.1 (DNS
+    rebinding), or renew keys by a form that it posts here.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -166,7 +167,9 @@ class Guard:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             hosts = [value for name, value in scope["headers"] if name == b"host"]
-            if len(hosts) != 1 or not is_loopback(hosts[0].decode("latin-1")):
+            origins = [value for name, value in scope["headers"] if name == b"origin"]
+            named = [*hosts, *(origin.partition(b"://")[2] for origin in origins)]
+            if len(hosts) != 1 or not all(is_loopback(host.decode("latin-1")) for host in named):
                 refusal = GridError(403, "Forbidden", "Only this machine is answered.")
                 await refusal.response()(scope, receive, send)
                 return

@@ -10,9 +10,13 @@ from azure.servicebus.exceptions import (
     MessageSizeExceededError,
     MessagingEntityDisabledError,
     MessagingEntityNotFoundError,
+    OperationTimeoutError,
     ServiceBusAuthenticationError,
     ServiceBusAuthorizationError,
+    ServiceBusConnectionError,
     ServiceBusError,
+    ServiceBusQuotaExceededError,
+    ServiceBusServerBusyError,
 )
 
 from localcloud.eventgrid.destinations import QUEUE
@@ -38,7 +42,13 @@ _OUTCOMES: Final = (
     (MessagingEntityDisabledError, "Disabled", 300.0),
     (ServiceBusAuthenticationError, "Unauthorized", 300.0),
     (ServiceBusAuthorizationError, "Unauthorized", 300.0),
+    (ServiceBusQuotaExceededError, "Full", 10.0),
+    (ServiceBusServerBusyError, "Busy", 30.0),
+    (OperationTimeoutError, "TimedOut", 10.0),
+    (ServiceBusConnectionError, "SocketError", 10.0),
 )
+_NO_SESSION: Final = "The SessionId was not set"
+"""How the broker's error begins; the SDK has no class of its own for it."""
 _TOO_LARGE: Final = "UndeliverableDueToHttpRequestEntityTooLarge"
 
 
@@ -133,5 +143,7 @@ def _outcome(error: Exception) -> Outcome:
     for kind, name, at_least_s in _OUTCOMES:
         if isinstance(error, kind):
             return Outcome(ok=False, name=name, detail=detail, at_least_s=at_least_s)
+    if _NO_SESSION in str(error):
+        return Outcome(ok=False, name="SessionQueueNotSupported", detail=detail, at_least_s=10)
     name = "Rejected" if isinstance(error, ValueError) else "GenericError"
     return Outcome(ok=False, name=name, detail=detail, at_least_s=10)

@@ -69,7 +69,7 @@ class Courier:
         self._wake = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._claimed: set[int] = set()
-        self._failures = self._rests = 0
+        self._failures = 0
         self._resting_until = 0.0
 
     def wake(self) -> None:
@@ -164,15 +164,14 @@ class Courier:
             self._claimed.difference_update(parcel.seq for parcel in batch)
 
     def _watch_health(self, any_done: bool, failed: Sequence[Outcome], now: float) -> None:
-        """Source: the page on delivery and retry, "Delayed delivery"."""
+        """Source: the page on delivery and retry, "Delayed delivery" and "Probation"."""
         if any_done:
-            self._failures = self._rests = 0
+            self._failures = 0
             return
         # A refusal of this very event says nothing of the endpoint's health.
         self._failures += sum(outcome.reason is None for outcome in failed)
         if self._failures >= UNHEALTHY_AFTER and self._resting_until <= now:
-            self._resting_until = now + self._pace.rest_s(self._rests)
-            self._rests += 1
+            self._resting_until = now + self._pace.rest_s(failed[-1].name)
 
     def _settle(
         self,

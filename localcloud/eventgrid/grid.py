@@ -92,9 +92,8 @@ class Grid:
 
     async def stop(self) -> None:
         """Begin nothing new; what is in flight ends first."""
-        for topic in self._topics.values():
-            for subscriber in topic.subscribers.values():
-                await subscriber.stop()
+        everyone = [s for topic in self._topics.values() for s in topic.subscribers.values()]
+        await asyncio.gather(*(subscriber.stop() for subscriber in everyone))
 
     def topics(self) -> list[Topic]:
         """By name."""

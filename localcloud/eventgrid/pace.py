@@ -32,6 +32,16 @@ _OUTCOMES: Final = {
     413: "PayloadTooLarge",
     503: "Busy",
 }
+_PROBATION_S: Final = {
+    "NotFound": 300,
+    "SocketError": 30,
+    "ResolutionError": 300,
+    "Disabled": 300,
+    "Full": 300,
+    "Unauthorized": 300,
+    "Forbidden": 300,
+}
+"""By outcome; of all others it is ten seconds."""
 _REASONS: Final = {
     400: "UndeliverableDueToHttpBadRequest",
     401: "UndeliverableDueToHttpUnauthorized",
@@ -82,9 +92,9 @@ class Pace:
         spread = 1 + random.uniform(0, SPREAD)  # noqa: S311 - no secret
         return max(planned, at_least_s) * spread * self.scale
 
-    def rest_s(self, rests: int) -> float:
-        """Seconds of rest for an endpoint that has had that many before."""
-        return SCHEDULE_S[min(rests, len(SCHEDULE_S) - 1)] * self.scale
+    def rest_s(self, outcome: str) -> float:
+        """Seconds of rest for an endpoint that failed so again and again."""
+        return _PROBATION_S.get(outcome, 10) * self.scale
 
     def scaled(self, seconds: float) -> float:
         return seconds * self.scale
