@@ -16,6 +16,7 @@ GATHER_S: Final = 0.05
 """How long the first report waits for others, because each request costs far more than a report."""
 FIRST_DELAY_S: Final = 0.25
 LONGEST_DELAY_S: Final = 5.0
+VERSION: Final = {"api-version": "2018-01-01"}
 NO_ENDPOINT: Final = "no Event Grid endpoint is set"
 
 _NOT_ACCEPTABLE: Final = frozenset({400, 413, 415, 422})
@@ -105,7 +106,7 @@ class Publisher:
         """Whether the next batch may follow at once."""
         body = "[" + ",".join(row["event"] for row in rows) + "]"
         try:
-            answer = await http.post(url, content=body)
+            answer = await http.post(url, content=body, params=VERSION)
         except httpx.HTTPError as error:
             return self._failed(f"{type(error).__name__}: {error}")
         if answer.is_success:

@@ -8,6 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 WITHIN_S = 30.0
+PATH = "/communication/api/events"
 
 Event = dict[str, Any]
 
@@ -37,7 +38,7 @@ class Grid:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._port}/communication/api/events"
+        return f"http://127.0.0.1:{self._port}{PATH}"
 
     def start(self) -> None:
         """Listen, on the same port as before."""
@@ -46,6 +47,7 @@ class Grid:
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
+                assert self.path == f"{PATH}?api-version=2018-01-01"
                 status = grid.take(dict(self.headers.items()), json.loads(body))
                 self.send_response(status)
                 self.send_header("Content-Length", "0")
