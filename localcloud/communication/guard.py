@@ -27,7 +27,8 @@ class Guard:
     """Stands before the application.
 
     Without the check of the Host header, a page from anywhere could read the mail: its own name
-    may resolve to 127.0.0.1 (DNS rebinding), and then it is of the same origin.
+    may resolve to 127.0.0.1 (DNS rebinding), and then it is of the same origin. What a page from
+    elsewhere sends under this machine's name, such as a form, bears its Origin.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -45,8 +46,10 @@ class Guard:
                     headers.setdefault(name, value)
             await send(message)
 
-        hosts = Headers(scope=scope).getlist("host")
-        if len(hosts) == 1 and is_loopback(hosts[0]):
+        headers = Headers(scope=scope)
+        hosts = headers.getlist("host")
+        local = len(hosts) == 1 and is_loopback(hosts[0])
+        if local and all(origin == f"http://{hosts[0]}" for origin in headers.getlist("origin")):
             await self._app(scope, receive, sealed)
             return
         refusal = PlainTextResponse(

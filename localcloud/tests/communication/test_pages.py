@@ -19,6 +19,7 @@ from localcloud.tests.communication.conftest import (
     sent_to,
 )
 from localcloud.tests.communication.grid import Grid
+from localcloud.tests.partners.part import Part
 
 HOSTILE = "<script>alert(1)</script><img src=https://evil.example/x.png onerror=alert(2)>"
 HOSTS = [
@@ -191,11 +192,16 @@ def test_every_answer_keeps_browsers_on_a_short_leash(http: httpx.Client, path: 
     assert headers["cache-control"] == "no-store"
 
 
-def test_a_page_elsewhere_cannot_order_faults(http: httpx.Client) -> None:
-    """A form or a fetch without a preflight cannot say that it sends JSON."""
-    answer = http.post(
-        "/control/faults",
-        content='{"operation": "send_email", "kind": "drop"}',
-        headers={"Content-Type": "text/plain", "Origin": "https://evil.example"},
-    )
-    assert answer.status_code == 415
+@pytest.mark.parametrize("origin", ["https://evil.example", "http://127.0.0.1:1", "null"])
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("POST", "/control/reset"), ("DELETE", "/control/suppressions"), ("GET", "/messages")],
+)
+def test_a_page_from_elsewhere_cannot_ask_for_anything(
+    http: httpx.Client, method: str, path: str, origin: str
+) -> None:
+    assert http.request(method, path, headers={"Origin": origin}).status_code == 403
+
+
+def test_a_page_from_here_may_ask(http: httpx.Client, part: Part) -> None:
+    assert http.get("/messages", headers={"Origin": part.url}).status_code == 200
