@@ -12,16 +12,16 @@ import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from itertools import groupby
-from typing import Any, Final
-
-from azure.core.exceptions import AzureError, ResourceNotFoundError
-from azure.storage.blob.aio import BlobServiceClient
+from typing import TYPE_CHECKING, Any, Final
 
 from localcloud.eventgrid import schema
 from localcloud.eventgrid.courier import KEEP_SETTLED, LONGEST_NAP_S
 from localcloud.eventgrid.events import iso
 from localcloud.eventgrid.pace import DEAD_LETTER_RETRY_S, DEAD_LETTER_WITHIN_S, Pace
 from localcloud.eventgrid.store import Store
+
+if TYPE_CHECKING:
+    from azure.storage.blob.aio import BlobServiceClient
 
 MAX_PER_BLOB: Final = 100
 
@@ -68,6 +68,9 @@ class DeadLetters:
         folder = f"{first['topic']}/{first['name']}"
         blob = f"{folder}/{at.year}/{at.month}/{at.day}/{at.hour}/{first['guid']}.json"
         letters = [self._letter(row["seq"]) for row in rows]
+        # Heavy imports: a grid without dead letters does without them.
+        from azure.core.exceptions import AzureError  # noqa: PLC0415
+
         try:
             await self._upload(first["container"], blob, json.dumps(letters, indent=2))
         except (AzureError, OSError, ValueError) as error:
@@ -98,6 +101,9 @@ class DeadLetters:
 
     async def _upload(self, container: str, blob: str, text: str) -> None:
         """Overwrites: after a crash the same blob is written again."""
+        from azure.core.exceptions import AzureError, ResourceNotFoundError  # noqa: PLC0415
+        from azure.storage.blob.aio import BlobServiceClient  # noqa: PLC0415
+
         if self._client is None:
             if self._connection_string is None:
                 raise ValueError("no storage account is set")

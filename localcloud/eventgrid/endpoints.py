@@ -2,13 +2,16 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from localcloud.eventgrid.bus import Bus, BusSender
 from localcloud.eventgrid.courier import Sender
 from localcloud.eventgrid.destinations import FUNCTION, WEBHOOK
 from localcloud.eventgrid.elements import SpecRefused
 from localcloud.eventgrid.specs import SubscriptionSpec
 from localcloud.eventgrid.webhooks import FunctionsHost, Http, WebhookSender
+
+if TYPE_CHECKING:
+    from localcloud.eventgrid.bus import Bus
 
 
 @dataclass(frozen=True)
@@ -29,7 +32,7 @@ class Endpoints:
     surroundings: Surroundings
     http: Http = field(init=False)
     _host: FunctionsHost | None = field(init=False, default=None)
-    _bus: Bus | None = field(init=False, default=None)
+    _bus: "Bus | None" = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         around = self.surroundings
@@ -37,6 +40,9 @@ class Endpoints:
         if around.functions_url is not None:
             self._host = FunctionsHost(around.functions_url, around.functions_keys)
         if around.servicebus is not None:
+            # A heavy import: a grid without Service Bus does without it.
+            from localcloud.eventgrid.bus import Bus  # noqa: PLC0415
+
             self._bus = Bus(around.servicebus)
 
     def refuse_unreachable(self, spec: SubscriptionSpec) -> None:
@@ -56,6 +62,8 @@ class Endpoints:
         """A sender for a subscription that is not refused."""
         if spec.destination.kind in {WEBHOOK, FUNCTION}:
             return WebhookSender(spec, self.http, self._host)
+        from localcloud.eventgrid.bus import BusSender  # noqa: PLC0415
+
         assert self._bus is not None, "checked when the subscription was made"
         return BusSender(spec, self._bus)
 
