@@ -28,7 +28,7 @@ def test_only_what_is_deployed_is_packed(archive: Path) -> None:
     with zipfile.ZipFile(archive) as packed:
         names = packed.namelist()
     assert {name.partition("/")[0] for name in names} == DEPLOYED
-    assert {Path(name).suffix for name in names} == {".py", ".json", ".txt"}
+    assert {Path(name).suffix for name in names} == {".py", ".json", ".txt", ".j2"}
 
 
 def test_the_same_files_give_the_same_archive(archive: Path, tmp_path: Path) -> None:
