@@ -111,8 +111,14 @@ async def _detached(receiver: ServiceBusReceiver) -> bool:
 
 
 async def _closed(receiver: ServiceBusReceiver) -> None:
+    handler: Any = receiver._handler  # noqa: SLF001 - see the class
+    connection = None if handler is None else handler._connection  # noqa: SLF001
     with contextlib.suppress(Exception):  # it may be broken, that is why it closes
         await receiver.close()
+    if connection is not None:
+        # The SDK leaves the socket of a connection that has died open.
+        with contextlib.suppress(Exception):
+            await connection._transport.close()  # noqa: SLF001
 
 
 def _told(receiver: ServiceBusReceiver, error: BaseException) -> BaseException:
