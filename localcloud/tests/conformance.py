@@ -25,6 +25,7 @@ PARTS = {
     "samples": "Command line",
     "durable": "Durable Functions",
     "servicebus": "Service Bus",
+    "eventgrid": "Event Grid",
     "communication": "Communication Services",
 }
 """The folders of tests, in the order of the page, and what they are tests of."""
