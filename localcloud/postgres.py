@@ -13,6 +13,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import psutil
@@ -119,10 +120,16 @@ def remove_private_folder(state: StateFolder) -> None:
         shutil.rmtree(recorded, ignore_errors=True)
 
 
-def create_databases(port: int, password: str, owners: Mapping[str, str]) -> str:
+def create_databases(
+    port: int,
+    password: str,
+    owners: Mapping[str, str],
+    applications: Mapping[str, str] = MappingProxyType({}),
+) -> str:
     """Each database with its owner of the same name and that password. Returns those made now.
 
-    The owners are no superusers, like the application's role in Azure.
+    `applications` are roles, with their passwords, that own nothing: what they may do, migrations
+    say. None is a superuser, as in Azure.
     """
     made = []
     with psycopg.connect(
@@ -130,14 +137,14 @@ def create_databases(port: int, password: str, owners: Mapping[str, str]) -> str
     ) as session:
         roles = {row[0] for row in session.execute("SELECT rolname FROM pg_roles")}
         databases = {row[0] for row in session.execute("SELECT datname FROM pg_database")}
-        for name, owner_password in owners.items():
+        for name, role_password in {**owners, **applications}.items():
             verb = sql.SQL("ALTER ROLE" if name in roles else "CREATE ROLE")
             session.execute(
                 sql.SQL("{} {} LOGIN PASSWORD {}").format(
-                    verb, sql.Identifier(name), sql.Literal(owner_password)
+                    verb, sql.Identifier(name), sql.Literal(role_password)
                 )
             )
-            if name not in databases:
+            if name in owners and name not in databases:
                 session.execute(
                     sql.SQL("CREATE DATABASE {0} OWNER {0}").format(sql.Identifier(name))
                 )

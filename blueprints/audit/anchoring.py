@@ -6,7 +6,7 @@ from typing import Protocol
 from blueprints.audit import repository
 from blueprints.audit.entries_repository import ask_head, make_partitions
 from blueprints.audit.models import Head
-from blueprints.audit.seals import NO_PREVIOUS, Anchor, Signer, checked, digest
+from blueprints.audit.seals import NO_PREVIOUS, Anchor, Signer, digest, read
 from shared import telemetry
 from shared.db import Database
 
@@ -83,7 +83,8 @@ class Anchoring:
             return now.astimezone(UTC).date(), await repository.first(tx)
 
     async def _sign(self, day: date, previous: bytes | None) -> bytes:
-        before = 0 if previous is None else checked(previous, [self._signer.public_key()]).last_seq
+        # Whoever signed it: after a change of keys that was another one.
+        before = 0 if previous is None else read(previous)[0].last_seq
         over = datetime.combine(day + timedelta(days=1), time(), UTC)
         async with self._database.transaction() as tx:
             last = await repository.last_before(tx, over)

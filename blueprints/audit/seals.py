@@ -76,10 +76,8 @@ class Signer:
         return base64.b64encode(public).decode("ascii")
 
 
-def checked(document: bytes, public_keys: Iterable[str]) -> Anchor:
-    """The anchor that one of the keys signed. Raises AnchorForged."""
-    from cryptography.exceptions import InvalidSignature  # noqa: PLC0415
-
+def read(document: bytes) -> tuple[Anchor, bytes]:
+    """The anchor that a document holds, and its signature, whosever it is. Raises AnchorForged."""
     try:
         outer = json.loads(document)
         inner, signature = outer["anchor"], base64.b64decode(outer["signature"], validate=True)
@@ -92,6 +90,14 @@ def checked(document: bytes, public_keys: Iterable[str]) -> Anchor:
         )
     except (ValueError, KeyError, TypeError) as fault:
         raise AnchorForged("it is no anchor") from fault
+    return anchor, signature
+
+
+def checked(document: bytes, public_keys: Iterable[str]) -> Anchor:
+    """The anchor that one of the keys signed. Raises AnchorForged."""
+    from cryptography.exceptions import InvalidSignature  # noqa: PLC0415
+
+    anchor, signature = read(document)
     for key in public_keys:
         try:
             _public(key).verify(signature, anchor.signed_part())

@@ -20,6 +20,8 @@ from shared.db import Database
 
 MIGRATIONS = Path(__file__).parents[2] / "migrations"
 TEMPLATE = "migrated"
+APPLICATION = "platform_app"
+"""The role that the product connects as: it owns nothing."""
 START_WITHIN_S = 30.0
 # Nothing outlives the run, so nothing needs to reach the disk.
 SETTINGS = {
@@ -39,8 +41,13 @@ class Postgres:
     port: int
     template: str = TEMPLATE
 
-    def url(self, name: str) -> str:
-        return f"postgresql://postgres@127.0.0.1:{self.port}/{name}"
+    def url(self, name: str, role: str = "postgres") -> str:
+        return f"postgresql://{role}@127.0.0.1:{self.port}/{name}"
+
+    def make_role(self, name: str) -> None:
+        statement = sql.SQL("CREATE ROLE {} LOGIN").format(sql.Identifier(name))
+        with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
+            connection.execute(statement)
 
     def create(self, name: str, template: str) -> str:
         """Make a database that is a copy of `template`; its address."""
@@ -71,10 +78,19 @@ def _free_port() -> int:
         return port
 
 
+# Tests empty tables between them with the product's own connection; the product never does.
+_LET_TESTS_CLEAN_UP = """
+    GRANT TRUNCATE
+    ON ALL TABLES IN SCHEMA messaging, products, customers, orders, payments, notifications
+    TO platform_app
+"""
+
+
 def _migrate(url: str) -> None:
     with psycopg.connect(url, autocommit=True) as connection:
         for migration in sorted(MIGRATIONS.glob("*.sql")):
             connection.execute(migration.read_bytes())
+        connection.execute(_LET_TESTS_CLEAN_UP)
 
 
 def _wait_until_it_answers(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
@@ -116,6 +132,7 @@ def postgres() -> Iterator[Postgres]:
     try:
         running = Postgres(port)
         _wait_until_it_answers(running.url("postgres"), server, log)
+        running.make_role(APPLICATION)
         _migrate(running.create(TEMPLATE, "template0"))
         yield running
     finally:
@@ -140,8 +157,8 @@ def database_url(postgres: Postgres) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-async def database(database_url: str) -> AsyncIterator[Database]:
-    """The module's database as the product uses it."""
-    opened = Database(database_url)
+async def database(postgres: Postgres, database_url: str) -> AsyncIterator[Database]:
+    """The module's database as the product uses it, with the application's rights and no more."""
+    opened = Database(postgres.url(database_url.rpartition("/")[2], APPLICATION))
     yield opened
     await opened.close()

@@ -58,6 +58,16 @@ async def test_an_empty_chain_is_not_anchored(app: Database, shelf: Shelf) -> No
     assert shelf.kept == {}
 
 
+async def test_after_a_change_of_keys_the_anchors_go_on(app: Database, shelf: Shelf) -> None:
+    await write(app, 2, 2)
+    await Anchoring(app, shelf, Signer(OTHER_KEY)).anchor()
+    del shelf.kept[day(1)]
+
+    assert await Anchoring(app, shelf, Signer(KEY)).anchor() == [day(1)]
+    keys = [Signer(KEY).public_key, Signer(OTHER_KEY).public_key]
+    assert (await Verifying(app, shelf, keys).part(1, None)).findings == []
+
+
 class Race(Shelf):
     """Another process was there first, but this one does not see it yet."""
 

@@ -1,6 +1,8 @@
 """An employee is shown nobody's personal data before that is on record."""
 
 import json
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
@@ -42,7 +44,7 @@ async def read(
     *people: UUID,
     caller: Caller = CARLA,
     etag: str | None = None,
-    **headers: str,
+    headers: Mapping[str, str] = MappingProxyType({}),
 ) -> tuple[int, Any]:
     """Status and body of the answer to a read of these people."""
     api = Api(Door(caller), access_log=accesses)
@@ -58,7 +60,7 @@ async def read(
         func.HttpRequest(
             "GET",
             "https://platform.test/",
-            headers={"x-correlation-id": "c-1"} | headers,
+            headers={"x-correlation-id": "c-1"} | dict(headers),
             route_params={"order_id": str(ORDER)},
             body=b"",
         )
@@ -69,7 +71,9 @@ async def read(
 async def test_who_whom_what_and_why_is_recorded_before_the_answer_leaves() -> None:
     accesses = Accesses()
 
-    status, body = await read(accesses, ALICE, BRUNO, ALICE, **{"x-access-reason": " a call "})
+    status, body = await read(
+        accesses, ALICE, BRUNO, ALICE, headers={"x-access-reason": " a call "}
+    )
 
     assert (status, len(body["people"])) == (200, 3)
     assert accesses.seen == [
@@ -113,7 +117,7 @@ async def test_an_answer_about_nobody_leaves_no_record() -> None:
 async def test_what_the_reader_has_already_is_not_shown_again() -> None:
     accesses = Accesses()
 
-    answer = await read(accesses, ALICE, etag='"7"', **{"if-none-match": '"7"'})
+    answer = await read(accesses, ALICE, etag='"7"', headers={"if-none-match": '"7"'})
 
     assert answer == (304, None)
     assert accesses.seen == []
@@ -123,7 +127,7 @@ async def test_what_the_reader_has_already_is_not_shown_again() -> None:
 async def test_a_reason_has_1_to_200_printable_characters(reason: str) -> None:
     accesses = Accesses()
 
-    status, body = await read(accesses, ALICE, **{"x-access-reason": reason})
+    status, body = await read(accesses, ALICE, headers={"x-access-reason": reason})
 
     assert (status, body["errors"]) == (
         400,
