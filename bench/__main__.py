@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from bench import broker, durable_turns, http_path, imports, machine, notifier
+from bench import audit, broker, durable_turns, http_path, imports, machine, notifier
 from bench.confirmed import confirmed
 from bench.placing import placing
 from bench.report import show
@@ -118,6 +118,7 @@ def main(seconds: float, processes: int, out: Path | None) -> None:
         "broker": broker.measure(seconds / 2),
         "fan_out_1000_s": asyncio.run(durable_turns.thousand_at_once()),
         "notifier": notifier.measure(),
+        "audit": audit.measure(seconds),
     }
     report["machine"]["after"] = machine.state()
     show(report)

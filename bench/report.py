@@ -92,3 +92,14 @@ def _show_parts(out: Console, report: dict[str, Any]) -> None:
         f" p99 {told['p99_ms']:.1f} ms; a message to all of them {everyone['to_all_median_ms']:.0f}"
         f" ms, at worst {everyone['to_all_slowest_ms']:.0f} ms"
     )
+    _show_audit(out, report["audit"])
+
+
+def _show_audit(out: Console, audit: dict[str, Any]) -> None:
+    records, verifies = audit["records"], audit["verifies"]
+    out.print(
+        f"audit trail: {records['per_second']:.0f} durable entries per second, the events of"
+        f" {records['orders_per_second']:.0f} orders, p95 {records['p95_ms']:.1f} ms;"
+        f" {verifies['entries']:,} entries verified in {verifies['seconds']:.1f} s,"
+        f" {verifies['cpu_us']:.0f} µs of CPU each"
+    )
