@@ -6,10 +6,9 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from psycopg.rows import class_row, dict_row
+from psycopg.rows import dict_row
 
-from blueprints.notifications.api_models import Delivery, DeliveryLog
-from blueprints.notifications.models import Audience, HistoryEntry, Notification
+from blueprints.notifications.models import Audience, Notification
 from shared.db import Transaction
 
 
@@ -30,7 +29,8 @@ class Kept:
     read_at: datetime | None
 
 
-# Each branch reads at most `limit` entries of one index.
+# Each branch reads at most `limit` entries of one index. Read marks are looked up one by one: a
+# join compares each with all of the reader's while the planner believes that these are few.
 NEWEST = """
     (
         SELECT
@@ -53,8 +53,13 @@ NEWEST = """
                 n.id, n.position, n.recipient_id, n.audience, n.type, n.order_id, n.facts,
                 n.message, n.template_version, n.occurred_at, r.read_at
             FROM notifications.notifications AS n
-            LEFT JOIN notifications.reads AS r
-                ON r.notification_id = n.id AND r.reader_id = %(reader_id)s
+            CROSS JOIN LATERAL (
+                SELECT (
+                    SELECT read_at
+                    FROM notifications.reads
+                    WHERE notification_id = n.id AND reader_id = %(reader_id)s
+                ) AS read_at
+            ) AS r
             WHERE n.audience = a.name
             AND n.position < %(before)s
             AND (r.read_at IS NULL OR NOT %(unread)s)
@@ -92,10 +97,13 @@ AFTER = """
         CROSS JOIN LATERAL (
             SELECT
                 n.id, n.position, n.recipient_id, n.audience, n.type, n.order_id, n.facts,
-                n.message, n.template_version, n.occurred_at, r.read_at
+                n.message, n.template_version, n.occurred_at,
+                (
+                    SELECT read_at
+                    FROM notifications.reads
+                    WHERE notification_id = n.id AND reader_id = %(reader_id)s
+                ) AS read_at
             FROM notifications.notifications AS n
-            LEFT JOIN notifications.reads AS r
-                ON r.notification_id = n.id AND r.reader_id = %(reader_id)s
             WHERE n.audience = a.name AND n.position > a.position
             ORDER BY n.position
             LIMIT %(limit)s
@@ -153,14 +161,19 @@ UNREAD = """
         UNION ALL
         (
             SELECT
-            FROM notifications.notifications AS n
-            WHERE n.audience = ANY(%(audiences)s)
-            AND NOT EXISTS (
-                SELECT
-                FROM notifications.reads AS r
-                WHERE r.notification_id = n.id AND r.reader_id = %(reader_id)s
-            )
-            LIMIT %(limit)s
+            FROM unnest(%(audiences)s::text[]) AS a (name)
+            CROSS JOIN LATERAL (
+                SELECT n.id
+                FROM notifications.notifications AS n
+                WHERE n.audience = a.name
+                ORDER BY n.position DESC
+                LIMIT %(limit)s
+            ) AS told
+            WHERE (
+                SELECT read_at
+                FROM notifications.reads
+                WHERE notification_id = told.id AND reader_id = %(reader_id)s
+            ) IS NULL
         )
         LIMIT %(limit)s
     ) AS unread
@@ -168,7 +181,10 @@ UNREAD = """
 
 
 async def unread(tx: Transaction, reader: Reader, *, limit: int) -> int:
-    """How many the reader has not read; counting stops at `limit`."""
+    """How many the reader has not read; counting stops at `limit`.
+
+    Of what an audience was told only the newest `limit` count: its past has no end.
+    """
     names = {"reader_id": reader.id, "audiences": list(reader.audiences), "limit": limit}
     row = await (await tx.execute(UNREAD, names)).fetchone()
     assert row is not None, "an aggregate answers with one row"
@@ -226,64 +242,6 @@ async def read(
     }
     own = (await tx.execute(READ_OWN, names)).rowcount
     return own + (await tx.execute(READ_TOLD, names)).rowcount
-
-
-NOTIFICATION = """
-    SELECT id AS notification_id, type, recipient_id, audience, order_id, occurred_at AS at
-    FROM notifications.notifications
-    WHERE id = %(id)s
-"""
-DELIVERIES = """
-    SELECT
-        d.id, d.channel, d.status, d.digest, d.due_at, d.reason, d.provider_reference,
-        d.updated_at,
-        COALESCE(
-            (
-                SELECT jsonb_agg(
-                    jsonb_build_object(
-                        'at', a.at,
-                        'outcome', a.outcome,
-                        'reason', a.reason,
-                        'provider_reference', a.provider_reference
-                    )
-                    ORDER BY a.id
-                )
-                FROM notifications.attempts AS a
-                WHERE a.delivery_id = d.id
-            ),
-            '[]'
-        ) AS attempts
-    FROM notifications.deliveries AS d
-    WHERE d.notification_id = %(id)s
-    ORDER BY d.channel
-    LIMIT 3
-"""
-
-
-async def delivery_log(tx: Transaction, notification_id: UUID) -> DeliveryLog | None:
-    """What became of the notification on each channel; None if there is no such notification."""
-    async with tx.cursor(row_factory=dict_row) as cursor:
-        head = await (await cursor.execute(NOTIFICATION, {"id": notification_id})).fetchone()
-        rows = await (await cursor.execute(DELIVERIES, {"id": notification_id})).fetchall()
-    if head is None:
-        return None
-    return DeliveryLog(**head, deliveries=[Delivery(**row) for row in rows])
-
-
-HISTORY = """
-    SELECT d.updated_at AS at, n.type, d.channel, d.status
-    FROM notifications.notifications AS n
-    JOIN notifications.deliveries AS d ON d.notification_id = n.id
-    WHERE n.order_id = %(order_id)s AND n.recipient_id IS NOT NULL
-    ORDER BY d.updated_at, d.id
-    LIMIT 500
-"""
-
-
-async def history(tx: Transaction, order_id: UUID) -> list[HistoryEntry]:
-    """How the order's customer was told about it, oldest first."""
-    async with tx.cursor(row_factory=class_row(HistoryEntry)) as cursor:
-        return await (await cursor.execute(HISTORY, {"order_id": order_id})).fetchall()
 
 
 async def _listed(

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Protocol
 from uuid import UUID
 
-from blueprints.notifications import repository
+from blueprints.notifications import finding_repository, repository
 from blueprints.notifications.api_models import (
     DeliveryLog,
     ListedNotification,
@@ -128,7 +128,7 @@ class NotificationService:
     async def deliveries(self, notification_id: UUID) -> DeliveryLog:
         """What became of a notification on each channel. Raises NotFound."""
         async with self._database.reading() as tx:
-            log = await repository.delivery_log(tx, notification_id)
+            log = await finding_repository.delivery_log(tx, notification_id)
         if log is None:
             raise _not_found()
         return log
@@ -136,7 +136,7 @@ class NotificationService:
     async def history(self, order_id: UUID) -> Sequence[HistoryEntry]:
         """How the order's customer was told about it, oldest first."""
         async with self._database.reading() as tx:
-            return await repository.history(tx, order_id)
+            return await finding_repository.history(tx, order_id)
 
     def templates(self) -> Sequence[TemplateSummary]:
         """Every kind of message and what its wording is made of."""

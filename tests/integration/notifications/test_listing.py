@@ -205,6 +205,23 @@ async def test_counting_the_unread_stops_at_99(told: Told) -> None:
     assert (page.unread_count, page.unread_more) == (99, True)
 
 
+async def test_of_what_everybody_was_told_only_the_newest_hundred_count_as_unread(
+    told: Told,
+) -> None:
+    alice = client(told.customer())
+    async with told.database.transaction() as tx:
+        for _ in range(150):
+            await tell(told, tx, "clients")
+    newest = await told.service.list(alice, NotificationQuery(limit=100))
+    assert (newest.unread_count, newest.unread_more) == (99, True)
+    for item in newest.items:
+        await told.service.read(alice, item.id, None)
+
+    page = await told.service.list(alice, NotificationQuery(limit=1))
+
+    assert (page.unread_count, page.unread_more) == (0, False)
+
+
 async def test_who_comes_back_is_told_what_he_missed_oldest_first(told: Told) -> None:
     alice = client(told.customer())
     await telling(told, alice.id)
