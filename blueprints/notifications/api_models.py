@@ -32,8 +32,9 @@ class ListedNotification(BaseModel):
 
 
 class NotificationPage(BaseModel):
-    """Some notifications. `unread_count` stops at 99, then `unread_more` is true; of what an audience
-    was told only the newest hundred count.
+    """Some notifications. `unread_count` stops at 99, then `unread_more` is true.
+
+    Of what an audience was told only the newest hundred count as unread.
 
     `latest` is the token for `since`: what is told after it was given out comes after it, without
     exception. `more` says that `since` found more than fits: ask again with the new token.
