@@ -15,7 +15,7 @@ from localcloud.eventgrid.errors import GridError, not_found
 from localcloud.eventgrid.events import Event, compact
 from localcloud.eventgrid.handshake import HandshakeFailed
 from localcloud.eventgrid.keys import TopicKeys
-from localcloud.eventgrid.records import CREATING, SUCCEEDED
+from localcloud.eventgrid.records import BY_HAND, CREATING, SUCCEEDED
 from localcloud.eventgrid.specs import SubscriptionSpec, TopicSpec
 from localcloud.eventgrid.subscribers import Subscriber, Surroundings
 from localcloud.eventgrid.topology import Topology
@@ -79,7 +79,9 @@ class Grid:
                 self._add(key, new, again if new.needs_handshake else SUCCEEDED, declared=True)
             else:
                 self.around.endpoints.refuse_unreachable(spec)
-                self._add(key, spec, state, declared=False)
+                # The code of a handshake by hand ended with the process that gave it: ask anew.
+                again = CREATING if state == BY_HAND else state
+                self._add(key, spec, again, declared=False)
         for new in wanted.values():
             state = CREATING if new.needs_handshake else SUCCEEDED
             self._add(records.keep(new, state, declared=True), new, state, declared=True)

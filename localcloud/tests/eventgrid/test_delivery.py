@@ -319,7 +319,7 @@ def test_a_subscriber_that_hangs_or_is_dead_disturbs_nobody(grid: Rig, hook: Hoo
 
     until(good.events, lambda found: len(found) == 60)
     assert sorted(good.ids()) == sorted(event.id for event in events)
-    assert len(slow.notifications()) == 16
+    until(slow.notifications, lambda found: len(found) == 16)
     waiting = grid.state("clouds", names[0])
     assert (waiting["pending"], waiting["delivered"]) == (60, 0)
     slow.held.set()

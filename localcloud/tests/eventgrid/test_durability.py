@@ -140,7 +140,7 @@ def test_a_declared_webhook_that_is_not_up_yet_gets_its_events_later(
     assert "response code 503" in waiting["last_error"]
     assert path.notifications() == []
 
-    path.options_status, path.handshake = 200, "agree"
+    path.handshake, path.options_status = "agree", 200
 
     until(path.ids, lambda ids: ids == [event.id])
     assert grid.rig.settled("clouds", "sub")["provisioning_state"] == "Succeeded"
@@ -152,7 +152,10 @@ def test_what_the_file_no_longer_declares_is_gone_and_what_the_api_made_stays(
 ) -> None:
     path = hook.at(f"/{fresh('gone')}")
     grid = Restartable(tmp_path, declared(path.url))
+    path.handshake = "hesitate"
     made = grid.rig.subscribe("clouds", webhook(path.url))
+    path.handshake = "agree"
+    assert grid.rig.state("clouds", made)["provisioning_state"] == "AwaitingManualAction"
     keys = json.loads((tmp_path / "state" / "keys.json").read_text("utf-8"))
     assert grid.stop() == 0
 
@@ -163,6 +166,10 @@ def test_what_the_file_no_longer_declares_is_gone_and_what_the_api_made_stays(
     assert names == [made]
     assert json.loads((tmp_path / "state" / "keys.json").read_text("utf-8")) == keys
     assert ((tmp_path / "state" / "keys.json").stat().st_mode & 0o777) == 0o600
+    until(
+        lambda: grid.rig.state("clouds", made)["provisioning_state"],
+        lambda state: state == "Succeeded",
+    )
     event = cloud()
     grid.rig.publish("clouds", event)
     until(path.ids, lambda ids: ids == [event.id])
