@@ -9,6 +9,14 @@ import azure.functions as func
 from blueprints.admin import routes as admin_routes
 from blueprints.admin.gateway import listens
 from blueprints.admin.service import Health
+from blueprints.audit import routes as audit_routes
+from blueprints.audit import triggers as audit_triggers
+from blueprints.audit.anchoring import Anchoring
+from blueprints.audit.gateway import BlobAnchors
+from blueprints.audit.seals import Signer
+from blueprints.audit.service import AuditService
+from blueprints.audit.trail import AccessTrail, Trail
+from blueprints.audit.verifying import Verifying
 from blueprints.customers import routes as customer_routes
 from blueprints.customers.finding import Finding
 from blueprints.customers.service import CustomerService
@@ -102,6 +110,7 @@ dispatcher = Dispatchers(
     Dispatcher(database, EventGridPublisher(settings), channel=EVENT_GRID, pace_s=0.25),
 )
 inbox = Inbox(database)
+trail = Trail(database)
 api = Api(
     Authenticator(
         [
@@ -120,6 +129,7 @@ api = Api(
         ]
     ),
     wrote=reads.wrote,
+    access_log=AccessTrail(trail),
 )
 faults, open_s = settings.partner_breaker_faults, settings.partner_breaker_open_s
 breakers = {
@@ -210,10 +220,21 @@ messages = Messages(database, announcing, customers, sending, dispatcher)
 notifications = NotificationService(database, customers, wording)
 preferring = Preferring(database, default_time_zone=time_zone)
 timeline = OrderTimeline(database, stock, payments, notifications)
+audit = AuditService(database, trail)
+anchors = BlobAnchors(
+    connection=settings.audit_storage.get_secret_value() if settings.audit_storage else None,
+    url=settings.audit_storage_url,
+)
+signer = Signer(settings.audit_anchor_key.get_secret_value())
+anchoring = Anchoring(database, anchors, signer)
+verifying = Verifying(database, anchors, (signer.public_key,))
 delivery = Delivery(database, products, provider, currency=settings.order_currency)
 health = Health(
     database,
-    schemas=("messaging", "products", "customers", "orders", "payments", "notifications"),
+    schemas=(
+        *("messaging", "products", "customers", "orders"),
+        *("payments", "notifications", "audit"),
+    ),
     probes={
         "broker": listens(settings.service_bus_address),
         "event_grid": listens(settings.platform_events_endpoint),
@@ -239,6 +260,8 @@ for blueprint in (
     payment_activities.blueprint(authorising, capturing, refunding),
     notification_routes.blueprint(api, notifications, messages, preferring),
     notification_triggers.blueprint(intake, inbox, sending, digesting, reporting),
+    audit_routes.blueprint(api, audit, verifying),
+    audit_triggers.blueprint(trail, anchoring, inbox),
     housekeeping_triggers.blueprint(Housekeeping(database, dispatcher)),
     admin_routes.blueprint(api, health),
     fulfil_order.bp,

@@ -11,6 +11,8 @@ from localcloud.storage import azurite
 
 PAYMENT_SCOPE = f"{directory.PAYMENT_GATEWAY.identifier}/.default"
 SHIPPING_API_KEY = "local-shipping-key"
+APPLICATION = "platform_app"
+"""The database role of the application, which owns nothing; migrations run as the owner."""
 
 FIXED: Mapping[str, str] = {
     "FUNCTIONS_WORKER_RUNTIME": "python",
@@ -45,17 +47,22 @@ def url(ports: Mapping[str, int], part: str) -> str:
 
 
 def database_url(
-    ports: Mapping[str, int], database: str, password: str, sockets: Path | None = None
+    ports: Mapping[str, int],
+    database: str,
+    password: str,
+    sockets: Path | None = None,
+    *,
+    role: str | None = None,
 ) -> str:
-    """The address of one database, opened as its owner, who bears the same name.
+    """The address of one database, opened as `role`: by default its owner, who bears its name.
 
     Over TCP, or over the Unix socket in the folder `sockets`.
     """
-    port = ports["postgres"]
+    port, user = ports["postgres"], role or database
     if sockets is None:
-        return f"postgresql://{database}:{password}@{HOST}:{port}/{database}"
+        return f"postgresql://{user}:{password}@{HOST}:{port}/{database}"
     folder = quote(str(sockets), safe="")
-    return f"postgresql://{database}:{password}@/{database}?host={folder}&port={port}"
+    return f"postgresql://{user}:{password}@/{database}?host={folder}&port={port}"
 
 
 def event_grid(ports: Mapping[str, int], topic: str) -> str:
@@ -82,11 +89,12 @@ def application_settings(
     identity = url(ports, "identity")
     employees = f"{identity}/{directory.EMPLOYEES.id}"
     clients = f"{identity}/{directory.CLIENTS.id}"
+    database = database_url(ports, "platform", secrets.platform_app, sockets, role=APPLICATION)
     return {
         **FIXED,
         "AzureWebJobsStorage": azurite.connection_string(ports),
-        "PG_URL": database_url(ports, "platform", secrets.platform, sockets),
-        "PG_READ_URL": database_url(ports, "platform", secrets.platform, sockets),
+        "PG_URL": database,
+        "PG_READ_URL": database,
         "REDIS_URL": f"redis://{HOST}:{ports['valkey']}/0",
         "ServiceBusConnection": service_bus(ports, secrets),
         "PLATFORM_EVENTS_ENDPOINT": f"{url(ports, 'eventgrid')}/platform-events/api/events",

@@ -222,6 +222,7 @@ DATABASES = Task(
         site.ports["postgres"],
         site.secrets.postgres,
         {"platform": site.secrets.platform, "durable": site.secrets.durable},
+        applications={environment.APPLICATION: site.secrets.platform_app},
     ),
 )
 
