@@ -1,5 +1,6 @@
 """One Event Grid for all tests, beside a real broker, storage, identity and Functions host."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -80,6 +81,21 @@ def grid(folder: Path, options: list[str], identity: Part, stores: Stores) -> It
             *functions,
             *("--identity-url", identity.url, "--topology", str(file)),
         ) as part,
+        httpx.Client(base_url=part.url, timeout=30) as http,
+    ):
+        yield Rig(part.url, http)
+
+
+@pytest.fixture(scope="session")
+def patient(folder: Path) -> Iterator[Rig]:
+    """An Event Grid with Azure's own times and a system topic, alone on the machine."""
+    file = topology(folder / "patient.json", clouds=[], grids=[])
+    document = json.loads(file.read_text())
+    system = {"name": "mail", "properties": {"topicType": "Microsoft.Communication"}}
+    file.write_text(json.dumps(document | {"systemTopics": [system]}))
+    options = ["--key", KEY, "--topology", str(file)]
+    with (
+        running(MODULE, folder / "patient", *options) as part,
         httpx.Client(base_url=part.url, timeout=30) as http,
     ):
         yield Rig(part.url, http)
