@@ -97,7 +97,9 @@ class BlobAnchors:
             "connection_timeout": TIMEOUT_S,
             "read_timeout": TIMEOUT_S,
             "retry_total": 2,
-            "retry_backoff_factor": 0.2,
+            "initial_backoff": 0.2,
+            "increment_base": 2,
+            "random_jitter_range": 0.1,
         }
         if self._connection is not None:
             client = ContainerClient.from_connection_string(self._connection, CONTAINER, **patience)

@@ -40,7 +40,7 @@ ALICE = UUID("0195a0a0-0000-7000-8000-00000000a11c")
 ORDER = UUID("0195a0a0-0000-7000-8000-0000000000a1")
 ROLES = {"ada": ADMIN, "carla": CUSTOMER_SERVICE, "oscar": ORDER_MANAGER}
 ADA = UUID(int=1)
-NOTE = {
+NOTE: dict[str, Any] = {
     "action": "parcel.lost",
     "subject": {"kind": "customer", "id": str(ALICE)},
     "order_id": str(ORDER),
