@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import re
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -126,7 +127,7 @@ class Server:
     async def _dead(self, request: Request) -> Response:
         asked = request.query_params
         limit = asked.get("limit", "50")
-        if not limit.isascii() or not limit.isdecimal() or not 1 <= int(limit[:5]) <= MOST_DEAD:
+        if not re.fullmatch("[1-9][0-9]{0,3}", limit) or int(limit) > MOST_DEAD:
             raise bad_request(f"limit must lie between 1 and {MOST_DEAD}.")
         found = overview.dead_letters(
             self.grid.around.store, int(limit), asked.get("topic"), asked.get("subscription")
