@@ -90,15 +90,14 @@ class BlobAnchors:
     async def _container(self) -> AsyncIterator["ContainerClient"]:
         """A client of its own for each use: a timer that runs once a day keeps no connection."""
         # A third of a second to import, for what most processes never do.
-        from azure.identity.aio import DefaultAzureCredential  # noqa: PLC0415
         from azure.storage.blob.aio import ContainerClient  # noqa: PLC0415
 
         patience: Any = {
             "connection_timeout": TIMEOUT_S,
             "read_timeout": TIMEOUT_S,
-            "retry_total": 2,
+            "retry_total": 1,
             "initial_backoff": 0.2,
-            "increment_base": 2,
+            "increment_base": 1,
             "random_jitter_range": 0.1,
         }
         if self._connection is not None:
@@ -106,6 +105,8 @@ class BlobAnchors:
             async with client:
                 yield client
             return
+        from azure.identity.aio import DefaultAzureCredential  # noqa: PLC0415
+
         assert self._url is not None
         async with DefaultAzureCredential() as credential:
             client = ContainerClient(self._url, CONTAINER, credential=credential, **patience)

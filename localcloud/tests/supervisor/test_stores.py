@@ -82,6 +82,28 @@ def test_each_database_belongs_to_an_owner_who_is_no_superuser(stores: LocalClou
         assert row == (database, database, False)
 
 
+def test_the_application_s_role_is_made_once_and_owns_nothing(stores: LocalCloud) -> None:
+    secrets, port = stores.state.secrets(), stores.ports["postgres"]
+    owners = {"platform": secrets.platform, "durable": secrets.durable}
+
+    for _ in range(2):  # also where the databases were made before there was such a role
+        made = postgres.create_databases(
+            port, secrets.postgres, owners, {"platform_app": secrets.platform_app}
+        )
+        assert made == ""
+
+    url = f"postgresql://platform_app:{secrets.platform_app}@127.0.0.1:{port}/platform"
+    with psycopg.connect(url) as session:
+        row = session.execute(
+            "SELECT usesuper, usecreatedb,"
+            " (SELECT COUNT(*) FROM pg_database WHERE datdba = usesysid)"
+            " FROM pg_user WHERE usename = current_user"
+        ).fetchone()
+        assert row == (False, False, 0)
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            session.execute("CREATE TABLE mine ()")
+
+
 def test_an_owner_may_add_the_extensions_that_migrations_use(stores: LocalCloud) -> None:
     with psycopg.connect(stores.database_url("platform"), autocommit=False) as session:
         for extension in ("pg_trgm", "unaccent", "btree_gin", "citext"):

@@ -145,7 +145,7 @@ async def test_what_an_admin_puts_on_record_is_there_once(desk: Desk) -> None:
     ],
 )
 async def test_what_cannot_be_on_record_leaves_nothing(
-    change: Mapping[str, Any], status: int, desk: Desk
+    change: dict[str, Any], status: int, desk: Desk
 ) -> None:
     assert (await desk.ask("record_audit_entry", body=NOTE | change))[0] == status
     assert await desk.actions() == []
