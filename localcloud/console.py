@@ -81,8 +81,10 @@ class StepLines:
 
 def _database(record: CloudRecord) -> str:
     """Over TCP, which every tool speaks; the platform itself uses a Unix socket where it can."""
-    password = urlsplit(record.environment["PG_URL"]).password or ""
-    return environment.database_url(record.ports, "platform", password)
+    used = urlsplit(record.environment["PG_URL"])
+    return environment.database_url(
+        record.ports, "platform", used.password or "", role=used.username
+    )
 
 
 def print_welcome(out: Console, record: CloudRecord, state: str, took_s: float) -> None:

@@ -226,11 +226,11 @@ def test_the_application_reaches_its_database_over_the_socket_in_the_servers_own
     for setting in ("PG_URL", "PG_READ_URL"):
         with psycopg.connect(stores.environment[setting]) as session:
             assert session.info.host == str(folder)
-            assert session.execute("SELECT current_user").fetchone() == ("platform",)
+            assert session.execute("SELECT current_user").fetchone() == ("platform_app",)
 
 
 def test_a_socket_does_not_do_without_the_password(stores: LocalCloud) -> None:
-    url = stores.environment["PG_URL"].replace(stores.state.secrets().platform, "wrong")
+    url = stores.environment["PG_URL"].replace(stores.state.secrets().platform_app, "wrong")
     with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
         psycopg.connect(url)
 
@@ -257,7 +257,8 @@ def test_where_the_path_does_not_do_for_a_socket_the_application_uses_tcp(
 
     settings = environment.application_settings(ports.DEFAULTS, secrets, sockets)
 
-    assert settings["PG_URL"] == f"postgresql://platform:{secrets.platform}@127.0.0.1:5433/platform"
+    user = f"platform_app:{secrets.platform_app}"
+    assert settings["PG_URL"] == f"postgresql://{user}@127.0.0.1:5433/platform"
 
 
 def test_a_socket_folder_with_odd_characters_stands_in_the_address() -> None:
