@@ -123,12 +123,12 @@ class Grid:
         now = time.time()
         takers = [s for s in topic.subscribers.values() if s.takes_events]
         matched = [(event, [s for s in takers if s.wants(event)]) for event in events]
-        kept = [(event, by) for event, by in matched if by]
+        kept = [(compact(event.body), by) for event, by in matched if by]
         counts = {s.key: sum(s in by for _, by in kept) for s in takers}
 
         def work(tx: sqlite3.Connection) -> None:
-            for event, by in kept:
-                row = {"guid": str(uuid.uuid4()), "at": now, "body": compact(event.body)}
+            for body, by in kept:
+                row = {"guid": str(uuid.uuid4()), "at": now, "body": body}
                 seq = tx.execute(schema.NEW_EVENT, row).lastrowid
                 rows = [{"subscription": s.key, "event": seq, "at": now} for s in by]
                 tx.executemany(schema.NEW_DELIVERY, rows)

@@ -7,6 +7,7 @@ https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats/json-format.
 import base64
 import binascii
 import json
+import math
 import re
 from collections.abc import Mapping
 from datetime import datetime
@@ -18,6 +19,7 @@ from localcloud.eventgrid.specs import TopicSpec
 
 MAX_BYTES: Final = 1024 * 1024
 MAX_EVENTS: Final = 5000
+MAX_DEPTH: Final = 1000
 API_VERSION: Final = "2018-01-01"
 
 _ONE: Final = "application/cloudevents+json"
@@ -61,13 +63,35 @@ def too_large(message: str) -> GridError:
 
 
 def _parsed(body: bytes) -> Any:
-    def no_constant(name: str) -> Any:
+    def no_constant(name: str) -> float:
         raise ValueError(f"{name} is not JSON")
 
+    def finite(digits: str) -> float:
+        number = float(digits)
+        return number if math.isfinite(number) else no_constant(digits[:20])
+
     try:
-        return json.loads(body.decode("utf-8"), parse_constant=no_constant)
+        given = json.loads(body.decode("utf-8"), parse_constant=no_constant, parse_float=finite)
+        if body.count(b"[") + body.count(b"{") > MAX_DEPTH:
+            _refuse_depth(given)
     except (ValueError, RecursionError) as error:
         raise bad_request(f"The body is not JSON: {str(error)[:200]}.", _INVALID) from None
+    return given
+
+
+def _refuse_depth(given: Any) -> None:
+    """ValueError for JSON that is nested deeper than it can be written again."""
+    level = [given]
+    for _ in range(MAX_DEPTH):
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(inner, dict | list)
+        ]
+        if not level:
+            return
+    raise ValueError(f"nested deeper than {MAX_DEPTH} levels")
 
 
 def _refuse_shape(

@@ -76,7 +76,7 @@ class Store:
 
         try:
             self.write_now(all_of_it)
-        except sqlite3.Error as error:
+        except Exception as error:  # noqa: BLE001 - whoever waits has to hear of it
             for _, done in group:
                 if not done.done():
                     done.set_exception(error)

@@ -220,8 +220,20 @@ def refuse(  # noqa: PLR0917 - two schemas differ in all of this
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b"{", b"[1,]", b"\xff\xfe", b'[{"a": NaN}]', b"[" * 100_000, b'"text"', b"{}", b"null"],
-    ids=range(9),
+    [
+        b"",
+        b"{",
+        b"[1,]",
+        b"\xff\xfe",
+        b'[{"a": NaN}]',
+        b'[{"a": 1e999}]',
+        b"[" * 100_000,
+        b"[" * 1500 + b"]" * 1500,
+        b'"text"',
+        b"{}",
+        b"null",
+    ],
+    ids=range(11),
 )
 def test_what_is_no_array_of_events_changes_nothing(patient: Rig, body: bytes) -> None:
     before = patient.topic("clouds")["published"]
