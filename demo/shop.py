@@ -178,13 +178,15 @@ class Shop:
     ) -> AsyncIterator[dict[str, Any]]:
         """Timeline entries as they appear, until the saga has settled, else TimeoutError."""
         deadline = time.monotonic() + within_s
-        seen = 0
+        seen: set[tuple[str, ...]] = set()
         while True:
             settled = (await self.order(person, order_id))["status"] in SETTLED
-            entries = await self.timeline(person, order_id)
-            for entry in entries[seen:]:
-                yield entry
-            seen = max(seen, len(entries))
+            for entry in await self.timeline(person, order_id):
+                # What became of a message changes in its place.
+                key = tuple(str(entry[name]) for name in ("area", "what", "detail", "amount"))
+                if key not in seen:
+                    seen.add(key)
+                    yield entry
             if settled:
                 return
             if time.monotonic() > deadline:

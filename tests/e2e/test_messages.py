@@ -69,7 +69,8 @@ async def test_a_message_nobody_can_use_is_dead_lettered_with_its_reason(
 
     assert reasons[message_id] == "MaxDeliveryCountExceeded"
     rejections = await platform.rows(
-        "SELECT reason, delivery_count FROM messaging.rejections WHERE message_id = %s",
+        "SELECT reason, delivery_count FROM messaging.rejections"
+        " WHERE consumer = 'orders-saga' AND message_id = %s",
         message_id,
     )
     assert len(rejections) == 1

@@ -22,17 +22,21 @@ async def send(connection: str, messages: Sequence[ServiceBusMessage]) -> None:
         await sender.send_messages(list(messages))
 
 
-async def dead_letters(connection: str, wanted: set[str], within_s: float = 30) -> dict[str, str]:
+async def dead_letters(
+    connection: str, wanted: set[str], *, queue: str | None = None, within_s: float = 30
+) -> dict[str, str]:
     """Message id → reason of the dead letters named in `wanted`, taken from the queue.
 
-    AssertionError when one of them does not arrive in time.
+    By default those of the saga's subscription. AssertionError when one of them does not arrive in
+    time.
     """
     found: dict[str, str] = {}
+    part = ServiceBusSubQueue.DEAD_LETTER
     async with (
         ServiceBusClient.from_connection_string(connection) as client,
-        client.get_subscription_receiver(
-            TOPIC, SUBSCRIPTION, sub_queue=ServiceBusSubQueue.DEAD_LETTER
-        ) as receiver,
+        client.get_queue_receiver(queue, sub_queue=part)
+        if queue
+        else client.get_subscription_receiver(TOPIC, SUBSCRIPTION, sub_queue=part) as receiver,
     ):
         while not wanted <= found.keys():
             batch = await receiver.receive_messages(10, max_wait_time=within_s)
