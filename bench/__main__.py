@@ -104,7 +104,7 @@ def restart(cloud: LocalCloud, settings: Mapping[str, str]) -> None:
 def main(seconds: float, processes: int, out: Path | None) -> None:
     """Start a local cloud of its own on free ports, measure, print a table, write JSON.
 
-    Takes about four minutes. Numbers of a busy machine are worth little: the load is printed beside
+    Takes about six minutes. Numbers of a busy machine are worth little: the load is printed beside
     them, and ratios within one run are worth more than rates.
     """
     before = machine.state()
