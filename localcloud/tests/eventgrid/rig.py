@@ -55,6 +55,11 @@ def webhook(url: str, **properties: Any) -> dict[str, Any]:
     return {"endpointType": "WebHook", "properties": {"endpointUrl": url, **properties}}
 
 
+def only(kind: str) -> dict[str, Any]:
+    """A filter for one type of event."""
+    return {"includedEventTypes": [kind]}
+
+
 def fresh(prefix: str = "sub") -> str:
     return f"{prefix}-{next(_NUMBERS)}"
 
@@ -67,6 +72,25 @@ def cloud(kind: str = "order.stuck.v1", **fields: Any) -> CloudEvent[Any]:
 def grid_event(kind: str = "order.stuck", **fields: Any) -> EventGridEvent:
     given = {"subject": "orders/1", "data": {"order_id": "o-1"}, "data_version": "2"} | fields
     return EventGridEvent(event_type=kind, **given)
+
+
+def raw_cloud(**changes: Any) -> dict[str, Any]:
+    """A CloudEvent as JSON; `...` takes an attribute away."""
+    event = {"specversion": "1.0", "id": "1", "source": "/s", "type": "t"} | changes
+    return {name: value for name, value in event.items() if value is not ...}
+
+
+def raw_grid(**changes: Any) -> dict[str, Any]:
+    """An event of Event Grid's schema as JSON; `...` takes an attribute away."""
+    event = {
+        "id": "1",
+        "subject": "s",
+        "eventType": "t",
+        "eventTime": "2026-11-24T08:00:00Z",
+        "data": {},
+        "dataVersion": "1",
+    } | changes
+    return {name: value for name, value in event.items() if value is not ...}
 
 
 @dataclass(frozen=True)

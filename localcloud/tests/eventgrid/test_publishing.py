@@ -18,31 +18,14 @@ from localcloud.tests.eventgrid.rig import (
     cloud,
     fresh,
     grid_event,
+    raw_cloud,
+    raw_grid,
     webhook,
 )
 
 POSTING = "learn:azure/event-grid/post-to-custom-topic"
 MEGABYTE = 1024 * 1024
 JSON = "application/json"
-
-
-def raw_cloud(**changes: Any) -> dict[str, Any]:
-    """A CloudEvent as JSON; `...` takes an attribute away."""
-    event = {"specversion": "1.0", "id": "1", "source": "/s", "type": "t"} | changes
-    return {name: value for name, value in event.items() if value is not ...}
-
-
-def raw_grid(**changes: Any) -> dict[str, Any]:
-    """An event of Event Grid's schema as JSON; `...` takes an attribute away."""
-    event = {
-        "id": "1",
-        "subject": "s",
-        "eventType": "t",
-        "eventTime": "2026-11-24T08:00:00Z",
-        "data": {},
-        "dataVersion": "1",
-    } | changes
-    return {name: value for name, value in event.items() if value is not ...}
 
 
 def listening(rig: Rig, hook: Hook, topic: str) -> tuple[str, str, Path]:
