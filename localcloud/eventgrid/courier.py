@@ -25,6 +25,7 @@ from localcloud.eventgrid.store import Store
 
 LONGEST_NAP_S: Final = 60.0
 """The clock may be set: what is due is looked up again at the latest then."""
+STORE_TROUBLE_S: Final = 1.0
 KEEP_SETTLED: Final = 10_000
 """Dead letters that are remembered after their blob was written, the newest."""
 
@@ -80,8 +81,13 @@ class Courier:
         """Deliver until cancelled."""
         while True:
             self._wake.clear()
+            try:
+                nap_s = self._begin()
+            except sqlite3.Error:
+                log.exception("what is due for %s cannot be read", self._spec.name)
+                nap_s = STORE_TROUBLE_S
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._begin()):
+                async with asyncio.timeout(nap_s):
                     await self._wake.wait()
 
     async def drain(self, within_s: float) -> None:
@@ -106,7 +112,8 @@ class Courier:
         old = [parcel for parcel in parcels if self._is_too_old(parcel, now)]
         if old:
             self._settle(now, given_up=[(parcel, TOO_OLD, parcel.outcome) for parcel in old])
-        for batch in self._batches([p for p in parcels if p not in old])[:free]:
+        young = [parcel for parcel in parcels if not self._is_too_old(parcel, now)]
+        for batch in self._batches(young)[:free]:
             self._claimed.update(parcel.seq for parcel in batch)
             task = asyncio.create_task(self._deliver(batch))
             self._tasks.add(task)

@@ -15,7 +15,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final
 
 from localcloud.eventgrid import schema
-from localcloud.eventgrid.courier import KEEP_SETTLED, LONGEST_NAP_S
+from localcloud.eventgrid.courier import KEEP_SETTLED, LONGEST_NAP_S, STORE_TROUBLE_S
 from localcloud.eventgrid.events import iso
 from localcloud.eventgrid.pace import DEAD_LETTER_RETRY_S, DEAD_LETTER_WITHIN_S, Pace
 from localcloud.eventgrid.store import Store
@@ -45,12 +45,21 @@ class DeadLetters:
     async def run(self) -> None:
         """Write until cancelled."""
         while True:
-            now = time.time()
-            rows = self._store.rows(schema.DEAD, {"now": now, "limit": MAX_PER_BLOB})
-            by_subscription = sorted(rows, key=lambda row: (row["subscription"], row["seq"]))
-            for _, group in groupby(by_subscription, key=lambda row: row["subscription"]):
-                await self._write(list(group), now)
-            await asyncio.sleep(0 if len(rows) == MAX_PER_BLOB else self._nap())
+            try:
+                nap_s = await self._round()
+            except sqlite3.Error:
+                log.exception("dead letters cannot be read or booked")
+                nap_s = STORE_TROUBLE_S
+            await asyncio.sleep(nap_s)
+
+    async def _round(self) -> float:
+        """Write what is due. Seconds until there may be more."""
+        now = time.time()
+        rows = self._store.rows(schema.DEAD, {"now": now, "limit": MAX_PER_BLOB})
+        by_subscription = sorted(rows, key=lambda row: (row["subscription"], row["seq"]))
+        for _, group in groupby(by_subscription, key=lambda row: row["subscription"]):
+            await self._write(list(group), now)
+        return 0 if len(rows) == MAX_PER_BLOB else self._nap()
 
     async def close(self) -> None:
         if self._client is not None:
