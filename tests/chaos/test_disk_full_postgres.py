@@ -91,6 +91,7 @@ async def test_a_database_that_only_reads_refuses_and_costs_only_time(platform: 
     async with platform.payment.barrier("authorize", "after_effect") as authorised:
         under_way = await platform.shop.place(platform.alice, {platform.product(): 1})
         await authorised.reached()
+        await platform.everybody_told()
         before = await contents(platform.db)
         async with read_only(platform):
             told = len(told_by_the_host(platform))

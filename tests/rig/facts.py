@@ -102,6 +102,10 @@ RESERVATIONS = """
 """
 WAITING = {
     "outbox": "SELECT count(*) AS left FROM messaging.outbox WHERE sent_at IS NULL",
+    "publications": (
+        "SELECT count(*) AS left FROM messaging.publications WHERE published_at IS NULL"
+    ),
+    "deliveries": "SELECT count(*) AS left FROM notifications.deliveries WHERE status = 'pending'",
     "rejections": "SELECT count(*) AS left FROM messaging.rejections WHERE resolved_at IS NULL",
     "questions to the gateway": (
         "SELECT count(*) AS left FROM payments.payment_transactions"
@@ -122,7 +126,7 @@ async def gathered(platform: Platform) -> Facts:
     gateway, carrier, messages = await asyncio.gather(
         platform.payment.ledger(),
         platform.shipping.ledger(),
-        waiting_messages(platform.cloud.environment["ServiceBusConnection"]),
+        waiting_messages(platform.cloud),
     )
     waiting = dict(messages)
     async with connected(platform.durable_url) as durable:

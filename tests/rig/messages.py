@@ -1,16 +1,16 @@
 """Service Bus seen from a test: sending anything to a topic, looking into the queues."""
 
 import asyncio
-import json
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
 from azure.servicebus import ServiceBusMessage, ServiceBusSubQueue
-from azure.servicebus.aio import ServiceBusClient, ServiceBusReceiver
+from azure.servicebus.aio import ServiceBusClient
+
+from localcloud.cloud import LocalCloud
+from localcloud.dashboard.mailboxes import Broker
+from localcloud.ports import HOST
 
 TOPIC, SUBSCRIPTION = "order-events", "orders-saga"
-TOPOLOGY = Path(__file__).parents[2] / "infra" / "servicebus.topology.json"
-PEEKED = 100
 
 
 async def send(connection: str, messages: Sequence[ServiceBusMessage]) -> None:
@@ -47,32 +47,13 @@ async def dead_letters(
     return {name: found[name] for name in wanted}
 
 
-def _receivers(client: ServiceBusClient) -> Iterator[tuple[str, ServiceBusReceiver]]:
-    """A receiver for each queue and subscription of the topology, and for its dead letters."""
-    namespace = json.loads(TOPOLOGY.read_text())["UserConfig"]["Namespaces"][0]
-    for part, name in ((None, ""), (ServiceBusSubQueue.DEAD_LETTER, "/$deadletterqueue")):
-        for queue in namespace["Queues"]:
-            receiver = client.get_queue_receiver(queue["Name"], sub_queue=part)
-            yield queue["Name"] + name, receiver
-        for topic in namespace["Topics"]:
-            for subscription in topic["Subscriptions"]:
-                receiver = client.get_subscription_receiver(
-                    topic["Name"], subscription["Name"], sub_queue=part
-                )
-                yield f"{topic['Name']}/{subscription['Name']}{name}", receiver
-
-
-async def waiting_messages(connection: str) -> dict[str, int]:
-    """How many messages wait or are locked in each queue and subscription, dead letters too.
-
-    A hundred stands for a hundred or more. Peeks: nothing is locked or counted as delivered.
-    """
-
-    async def peeked(receiver: ServiceBusReceiver) -> int:
-        async with receiver:
-            return len(await receiver.peek_messages(PEEKED))
-
-    async with ServiceBusClient.from_connection_string(connection) as client:
-        receivers = dict(_receivers(client))
-        counts = await asyncio.gather(*(peeked(receiver) for receiver in receivers.values()))
-    return dict(zip(receivers, counts, strict=True))
+async def waiting_messages(cloud: LocalCloud) -> dict[str, int]:
+    """How many messages wait or are locked in each queue and subscription, dead letters too."""
+    secrets, certificate = cloud.state.secrets(), cloud.state.servicebus_certificate
+    broker = Broker(HOST, cloud.ports["servicebus-admin"], secrets.servicebus, certificate)
+    waiting = {}
+    for mailbox in await asyncio.to_thread(broker.mailboxes):
+        waiting[mailbox.name] = mailbox.active + mailbox.scheduled
+        dead = mailbox.dead_letters + mailbox.transfer_dead_letters
+        waiting[f"{mailbox.name}/$deadletterqueue"] = dead
+    return waiting

@@ -14,7 +14,9 @@ import psycopg
 from psycopg.rows import dict_row
 
 from demo.shop import Person, Shop
+from localcloud import environment
 from localcloud.cloud import LocalCloud
+from tests.rig.messages import waiting_messages
 from tests.rig.partners import Partner
 from tests.rig.postgres import connected
 
@@ -23,6 +25,9 @@ TASK_SCHEDULED = 4
 
 # A server closes connections that idle for five seconds; one must not be used at that very moment.
 LIMITS = httpx.Limits(keepalive_expiry=2)
+
+QUEUES = ("notifications", "audit", "delivery-reports")
+"""Where those wait who are told of what has happened."""
 
 type Db = psycopg.AsyncConnection[dict[str, Any]]
 
@@ -48,7 +53,9 @@ class Platform:
 
     @property
     def database_url(self) -> str:
-        return self.cloud.database_url("platform")
+        """The platform's database, opened as somebody who may end other people's sessions."""
+        password = self.cloud.state.secrets().postgres
+        return environment.database_url(self.cloud.ports, "platform", password, role="postgres")
 
     @property
     def durable_url(self) -> str:
@@ -107,6 +114,22 @@ class Platform:
             return bool(left["left"] == 0)
 
         await eventually(idle, "a quiet platform", within_s=60)
+        await self.everybody_told()
+
+    async def everybody_told(self) -> None:
+        """Return once all that has happened was told to whom it concerns, and is on record."""
+
+        async def told() -> bool:
+            left = await self.row(
+                "SELECT (SELECT count(*) FROM messaging.outbox WHERE sent_at IS NULL)"
+                " + (SELECT count(*) FROM notifications.deliveries"
+                "    WHERE status IN ('pending', 'accepted'))"
+                " AS left"
+            )
+            waiting = await waiting_messages(self.cloud)
+            return left["left"] == sum(waiting[queue] for queue in QUEUES) == 0
+
+        await eventually(told, "everybody told", within_s=60)
 
     async def reconnect(self) -> None:
         """Connect to the database anew, after it was restarted."""
