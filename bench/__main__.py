@@ -13,6 +13,7 @@ import click
 
 from bench import audit, broker, durable_turns, http_path, imports, machine, notifier
 from bench.confirmed import confirmed
+from bench.live import live
 from bench.placing import placing
 from bench.report import show
 from bench.target import Target, prepared
@@ -42,6 +43,11 @@ async def reads(target: Target, seconds: float) -> dict[str, Any]:
     }
 
 
+async def telling(cloud: LocalCloud) -> dict[str, Any]:
+    async with prepared(cloud) as target:
+        return await live(target, cloud)
+
+
 async def confirming(cloud: LocalCloud, seconds: float) -> dict[str, Any]:
     async with prepared(cloud) as target:
         return await confirmed(target, cloud, seconds)
@@ -65,6 +71,7 @@ def whole_cloud(seconds: float, processes: int) -> dict[str, Any]:
         pids = [part.process.pid for part in cloud.record().parts if part.process]
         time.sleep(SETTLE_S)
         idle = machine.memory_mib(pids) | {"cores": machine.idle_cores(pids, IDLE_S)}
+        told = asyncio.run(telling(cloud))
         restart(cloud, {PROCESS_COUNT: str(processes)})
         results = {"confirmed": asyncio.run(confirming(cloud, seconds * 2))}
         results["confirmed"]["processes"] = processes
@@ -75,6 +82,7 @@ def whole_cloud(seconds: float, processes: int) -> dict[str, Any]:
         cloud.erase()
     return {
         "results": results,
+        "live": told,
         "import_function_app": cold,
         "local_cloud": {"started_s": round(started_s, 1)} | idle,
     }
@@ -104,8 +112,8 @@ def restart(cloud: LocalCloud, settings: Mapping[str, str]) -> None:
 def main(seconds: float, processes: int, out: Path | None) -> None:
     """Start a local cloud of its own on free ports, measure, print a table, write JSON.
 
-    Takes about six minutes. Numbers of a busy machine are worth little: the load is printed beside
-    them, and ratios within one run are worth more than rates.
+    Takes about eight minutes. Numbers of a busy machine are worth little: the load is printed
+    beside them, and ratios within one run are worth more than rates.
     """
     before = machine.state()
     report: dict[str, Any] = {

@@ -83,6 +83,11 @@ def _show_parts(out: Console, report: dict[str, Any]) -> None:
         )
     runs = ", ".join(f"{seconds:.2f}" for seconds in report["fan_out_1000_s"])
     out.print(f"orchestration with 1,000 activities at once: {runs} s")
+    for name, row in report["live"].items():
+        out.print(
+            f"order {name.removeprefix('to_')} to known in the customer's browser:"
+            f" p50 {row['p50_ms']:.0f} ms, p95 {row['p95_ms']:.0f} ms, p99 {row['p99_ms']:.0f} ms"
+        )
     live = report["notifier"]
     told, everyone = live["directed"], live["broadcast"]
     out.print(
