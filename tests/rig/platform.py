@@ -127,7 +127,7 @@ class Platform:
                 " AS left"
             )
             waiting = await waiting_messages(self.cloud)
-            return left["left"] == sum(waiting[queue] for queue in QUEUES) == 0
+            return int(left["left"]) == sum(waiting[queue] for queue in QUEUES) == 0
 
         await eventually(told, "everybody told", within_s=60)
 
