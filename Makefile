@@ -18,7 +18,7 @@ demo: setup ## Place three real orders and follow them: confirmed, card declined
 	@exec $(PYTHON) -m demo $(ARGS)
 
 test: setup ## Run every test; the slowest ten are printed
-	@exec $(PYTHON) -m pytest -q -n 2 --dist loadfile $(ARGS)
+	@exec $(PYTHON) -m pytest -q -n 3 --dist loadfile $(ARGS)
 
 chaos: setup ## Kill every process at every step of every saga, then a storm; writes docs/crash-matrix.md
 	@exec $(PYTHON) -m tests.chaos $(ARGS)

@@ -105,7 +105,11 @@ WAITING = {
     "publications": (
         "SELECT count(*) AS left FROM messaging.publications WHERE published_at IS NULL"
     ),
-    "deliveries": "SELECT count(*) AS left FROM notifications.deliveries WHERE status = 'pending'",
+    # What a killed host had in hand waits for its lease to end.
+    "deliveries": (
+        "SELECT count(*) AS left FROM notifications.deliveries"
+        " WHERE status = 'pending' AND coalesce(claimed_until, '-infinity') < now()"
+    ),
     "rejections": "SELECT count(*) AS left FROM messaging.rejections WHERE resolved_at IS NULL",
     "questions to the gateway": (
         "SELECT count(*) AS left FROM payments.payment_transactions"

@@ -129,7 +129,7 @@ class Platform:
             waiting = await waiting_messages(self.cloud)
             return int(left["left"]) == sum(waiting[queue] for queue in QUEUES) == 0
 
-        await eventually(told, "everybody told", within_s=60)
+        await eventually(told, "everybody told", within_s=90)
 
     async def reconnect(self) -> None:
         """Connect to the database anew, after it was restarted."""

@@ -227,7 +227,7 @@ async def test_an_unknown_instance_is_a_page_with_404(get: Get) -> None:
     assert page.status == 404
     assert page.text("//h1") == "Not found"
     assert page.text("//main/p[1]") == "There is no orchestration instance “no such␀one”."
-    assert page.links("//main//a") == ["/orchestrations"]
+    assert page.links("//main//a") == ["/orchestrations", "/messages"]
 
 
 async def test_an_entity_is_no_orchestration(hub: Hub, get: Get) -> None:
