@@ -23,8 +23,11 @@ RESULTS = Path(__file__).resolve().parent / "results"
 SAGA_OFF = {
     "AzureWebJobs.on_order_event.Disabled": "true",
     "AzureWebJobs.on_payment_event.Disabled": "true",
+    "AzureWebJobs.on_event_to_notify.Disabled": "true",
+    "AzureWebJobs.on_audited_event.Disabled": "true",
 }
-"""Application settings that keep sagas from starting, so that placing is measured alone."""
+"""Application settings that keep all from starting that follows from an order, so that placing is
+measured alone."""
 PROCESS_COUNT = "FUNCTIONS_WORKER_PROCESS_COUNT"
 SETTLE_S, IDLE_S = 5.0, 20.0
 """How long a started cloud is left alone, then watched while nobody asks anything of it."""

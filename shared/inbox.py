@@ -20,6 +20,8 @@ from shared.db import Database, Pending, Transaction
 FIRST_PAUSE_S = 0.2
 LONGEST_PAUSE_S = 10.0
 """Well inside the 30 s lock of a message: a pause must not lose it."""
+TRANSACTIONS = 4
+"""Of the ten connections that a process has unless it is told otherwise."""
 KEPT_DAYS = 30
 """Longer than a message lives (14 days), so that a late redelivery is still known."""
 
@@ -190,8 +192,20 @@ Not only when it was delivered before: a broker that is restarted counts from it
 class Inbox:
     """Receives messages for consumers: parses, skips what was done, records what fails."""
 
-    def __init__(self, database: Database, *, first_pause_s: float = FIRST_PAUSE_S) -> None:
+    def __init__(
+        self,
+        database: Database,
+        *,
+        first_pause_s: float = FIRST_PAUSE_S,
+        transactions: int = TRANSACTIONS,
+    ) -> None:
+        """At most so many `transactions` hold a connection at a time.
+
+        Messages about one person wait for each other in the database: with a connection each, a
+        crowd of them would leave none to requests and sagas.
+        """
         self._database, self._first_pause_s = database, first_pause_s
+        self._room = asyncio.Semaphore(transactions)
 
     async def receive(
         self, message: func.ServiceBusMessage, *, consumer: str, types: Mapping[str, Handler]
@@ -241,7 +255,7 @@ class Inbox:
         """
 
         async def work(event: E, delivery: _Delivery) -> None:
-            async with self._database.transaction() as tx:
+            async with self._room, self._database.transaction() as tx:
                 if await claim(tx, consumer, event.id):
                     await _handler(types, event)(event, tx)
                 await tx.execute(RESOLVE, delivery.names())
