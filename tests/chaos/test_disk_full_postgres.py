@@ -41,6 +41,8 @@ async def test_a_database_that_dies_of_its_full_disk_costs_only_time(platform: P
     async with platform.payment.barrier("authorize", "after_effect") as authorised:
         under_way = await platform.shop.place(platform.alice, {platform.product(): 1})
         await authorised.reached()
+        # Whoever else writes just then would be the first to meet the full disk.
+        await platform.everybody_told()
         with full_disk(platform.cloud, "postgres"):
             refused = await platform.shop.try_place(platform.bruno, {product: 1}, key=key)
 
