@@ -116,7 +116,7 @@ async def _floor(
         timeout = aiohttp.ClientTimeout(total=30)
         async with aiohttp.ClientSession(headers=target.person.headers, timeout=timeout) as session:
             await _answers(session, api)
-            yield process.pid, Target(session, api, target.person, target.product_ids)
+            yield process.pid, Target(session, api, [target.person], target.product_ids)
     finally:
         process.terminate()
         process.wait()

@@ -25,7 +25,7 @@ class Program:
     """A browser's executable, and what its environment needs beside the usual."""
 
     path: str
-    settings: dict[str, str] = field(default_factory=dict)
+    settings: dict[str, str | float | bool] = field(default_factory=dict)
 
 
 def program() -> Program:
@@ -35,7 +35,7 @@ def program() -> Program:
             return Program(found)
     if not UNPACKED.exists():
         _unpack()
-    settings = {
+    settings: dict[str, str | float | bool] = {
         "LD_LIBRARY_PATH": str(UNPACKED / "al2023" / "lib"),
         "FONTCONFIG_PATH": str(UNPACKED / "fonts"),
     }
@@ -50,7 +50,7 @@ async def chromium() -> AsyncIterator[Browser]:
         browser = await playwright.chromium.launch(
             executable_path=found.path,
             args=list(ARGUMENTS),
-            env=dict(os.environ) | found.settings,
+            env={**os.environ, **found.settings},
         )
         try:
             yield browser
