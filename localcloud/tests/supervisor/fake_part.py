@@ -29,9 +29,9 @@ def main() -> None:
         listener.bind(("127.0.0.1", port))
         listener.listen()
         say("said before it was ready")
+        sys.stderr.write(f"mode {mode}\n")
         if mode != "silent":
             say(f'READY {{"port": {port}}}')
-        sys.stderr.write(f"mode {mode}\n")
         time.sleep(600)
 
 
