@@ -18,7 +18,7 @@ NPM = _installed() / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
 """The npm that comes with it, a script for `NODE`."""
 
 PACKAGES = Path(__file__).parent / "node_modules"
-"""The packages that `package-lock.json` names: Azurite, and the second Service Bus client."""
+"""The packages that `package-lock.json` names: Azurite, and clients and a browser for tests."""
 
 AZURITE = PACKAGES / "azurite" / "dist" / "src" / "azurite.js"
 """Microsoft's storage emulator, a script for `NODE`."""
