@@ -56,10 +56,14 @@ class Presence:
 
     async def _connect(self) -> AsyncConnection[Any]:
         connection = await AsyncConnection.connect(self._dsn, autocommit=True)
-        row = await (await connection.execute(ENTER, {"class": LOCK_CLASS})).fetchone()
-        assert row is not None
-        await connection.execute(ANNOUNCE, {"host": row[0]})
-        await connection.execute("LISTEN durable")
+        async with contextlib.AsyncExitStack() as unfinished:
+            # Left open half-way, by a fault or a host that stops, it would hold a lock for nobody.
+            unfinished.push_async_callback(connection.close)
+            row = await (await connection.execute(ENTER, {"class": LOCK_CLASS})).fetchone()
+            assert row is not None
+            await connection.execute(ANNOUNCE, {"host": row[0]})
+            await connection.execute("LISTEN durable")
+            unfinished.pop_all()
         self._entered(row[0])
         return connection
 

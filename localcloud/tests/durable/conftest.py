@@ -4,6 +4,7 @@ import asyncio
 import importlib.util
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -78,7 +79,7 @@ def postgres() -> Iterator[str]:
         asyncio.run(_make_database(dsn))
         yield dsn
     finally:
-        server.terminate()
+        server.send_signal(signal.SIGINT)  # SIGTERM would wait for every client to leave
         server.wait(20)
         shutil.rmtree(folder)
 

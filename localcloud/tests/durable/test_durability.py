@@ -21,6 +21,7 @@ from localcloud.durable.batch import draw
 from localcloud.durable.decision import decide
 from localcloud.durable.invocation import Invocation
 from localcloud.durable.outcome import Functions
+from localcloud.durable.presence import Presence
 from localcloud.durable.schema import WrongHub, install
 from localcloud.durable.store import leased_turn
 from localcloud.durable.turn import Progress, Turn
@@ -558,6 +559,29 @@ async def test_a_host_survives_the_loss_of_all_its_connections(
         ) == [1]
 
     await until(present)
+
+
+async def test_a_host_that_stops_while_it_enters_leaves_nothing_open(
+    dsn: str, database: Database
+) -> None:
+    presence = Presence(dsn, entered=lambda _: None, notified=lambda _sort, _host: None)
+    waiting = "SELECT pid FROM pg_locks WHERE NOT granted AND relation = 'durable.hosts'::regclass"
+    async with database.transaction():
+        await database.execute("LOCK TABLE durable.hosts")
+        entering = asyncio.create_task(presence.enter())
+
+        async def held_up() -> int | None:
+            return next(iter(await _column(database, waiting)), None)
+
+        session = await until(held_up)
+        entering.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await entering
+
+    async def gone() -> bool:
+        return not await _column(database, "SELECT 1 FROM pg_stat_activity WHERE pid = %s", session)
+
+    await until(gone)
 
 
 async def test_a_timer_survives_its_host(make_hub: MakeHub, database: Database) -> None:
