@@ -158,11 +158,15 @@ _READ: dict[Order, Callable[[str], Any]] = {
 }
 
 
+_RUNS = re.compile(r"[\W_]+")
+"""What parts the runs of letters and digits that pg_trgm compares."""
+
+
 def _plain(words: str) -> str:
     """The words without quotes, what is excluded, and those too short to be like another."""
     kept = [
         word
         for word in words.replace('"', " ").split()
-        if not word.startswith("-") and len(word) >= SHORTEST_ALIKE
+        if not word.startswith("-") and len(max(_RUNS.split(word), key=len)) >= SHORTEST_ALIKE
     ]
     return " ".join(kept)

@@ -347,6 +347,17 @@ async def test_typing_errors_are_forgiven(
     assert "Garden hose" not in [product.name for product in page.items]
 
 
+@pytest.mark.parametrize("words", ["1=1", "k-t", "!k", "__k__ 1-2-3"])
+async def test_what_has_no_three_letters_or_digits_in_a_row_is_like_nothing(
+    browsing: Browsing, warehouse: Warehouse, words: str
+) -> None:
+    await warehouse.product(1, name="Kettle 2 T", sku="SKU-1")
+
+    page = await browsing.search(ALICE, SearchQuery(q=words))
+
+    assert page.items == []
+
+
 async def test_pages_of_similar_products_go_on_as_such(
     browsing: Browsing, warehouse: Warehouse
 ) -> None:
