@@ -116,7 +116,7 @@ async def in_chromium(browser: Browser, origin: str) -> AsyncIterator[JavaScript
     # not know the network, and lets it open no WebSocket to this machine.
     await page.goto(f"{origin}/health/live")
     build = PACKAGES / "@microsoft" / "signalr" / "dist" / "browser" / "signalr.js"
-    for script in (build, SCRIPTS / "driver.js"):
+    for script in (build, SCRIPTS / "driver.cjs"):
         await page.add_script_tag(path=script)
 
     async def send(line: str) -> None:

@@ -1,7 +1,7 @@
 // Commands in, a line of JSON each; what happens out, likewise. Argument: the node_modules folder.
 const { createRequire } = require("node:module");
 const readline = require("node:readline");
-const { createDriver } = require("./driver.js");
+const { createDriver } = require("./driver.cjs");
 
 const signalR = createRequire(`${process.argv[2]}/`)("@microsoft/signalr");
 const run = createDriver(signalR, (event) => console.log(JSON.stringify(event)));
