@@ -87,6 +87,7 @@ from shared.outbox import (
 )
 from shared.replica import ReadSide
 from shared.resilience import Breaker
+from shared.secrets import Secrets, store_of
 
 settings = Settings.from_environment()
 now = partial(datetime.now, UTC)
@@ -131,6 +132,7 @@ api = Api(
     wrote=reads.wrote,
     access_log=AccessTrail(trail),
 )
+secrets = Secrets(store_of(settings))
 faults, open_s = settings.partner_breaker_faults, settings.partner_breaker_open_s
 breakers = {
     "erp": Breaker("the ERP", faults=faults, open_s=open_s),
@@ -149,7 +151,7 @@ gateway = PaymentGateway(
     TokenSource(
         settings.payment_gateway_token_url,
         client_id=settings.payment_gateway_client_id,
-        client_secret=settings.payment_gateway_client_secret,
+        client_secret=secrets.named("payment-gateway-client-secret"),
         scope=settings.payment_gateway_scope,
     ),
     timeout_s=settings.partner_timeout_s,
@@ -157,7 +159,7 @@ gateway = PaymentGateway(
 )
 provider = ShippingGateway(
     settings.shipping_url,
-    settings.shipping_api_key,
+    secrets.named("shipping-api-key"),
     timeout_s=settings.partner_timeout_s,
     breaker=breakers["shipping"],
 )

@@ -18,6 +18,7 @@ FIXED: Mapping[str, str] = {
     "FUNCTIONS_WORKER_RUNTIME": "python",
     "PG_POOL_MAX": "10",
     "PG_PREPARE": "true",
+    "SECRETS_PROVIDER": "environment",
     "PARTNER_TIMEOUT_S": "5",
     "PARTNER_BREAKER_FAULTS": "5",
     "PARTNER_BREAKER_OPEN_S": "10",

@@ -2,10 +2,10 @@
 
 import os
 from collections.abc import Mapping
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
 
 Seconds = Annotated[float, Field(gt=0)]
 
@@ -20,6 +20,15 @@ Waits = Annotated[
     BeforeValidator(_listed),
 ]
 """Seconds between attempts, written as in `1,2,4`."""
+
+
+_REFERENCE = "@Microsoft.KeyVault("
+
+_NEEDED_WITH: Mapping[str, tuple[str, ...]] = {
+    "environment": ("payment_gateway_client_secret", "shipping_api_key"),
+    "keyvault": ("key_vault_url",),
+    "vault": ("vault_addr", "vault_role"),
+}
 
 
 class Settings(BaseModel):
@@ -75,13 +84,20 @@ class Settings(BaseModel):
     payment_gateway_url: str
     payment_gateway_token_url: str
     payment_gateway_client_id: str
-    payment_gateway_client_secret: SecretStr
+    payment_gateway_client_secret: SecretStr | None = None
     payment_gateway_scope: str = "api://payment-gateway/.default"
     shipping_url: str
-    shipping_api_key: SecretStr
+    shipping_api_key: SecretStr | None = None
     partner_timeout_s: Seconds = 5.0
     partner_breaker_faults: Annotated[int, Field(ge=1)] = 5
     partner_breaker_open_s: Seconds = 10.0
+
+    # Where the product's secrets are: here, or in a vault under names such as `shipping-api-key`.
+    secrets_provider: Literal["environment", "keyvault", "vault"] = "environment"
+    key_vault_url: Annotated[str | None, Field(pattern="^https://")] = None
+    vault_addr: str | None = None
+    vault_role: str | None = None
+    trusted_ca_file: str | None = None
 
     reservation_ttl_s: Seconds = 3600.0
     confirmation_window_s: Seconds = 900.0
@@ -99,6 +115,23 @@ class Settings(BaseModel):
     notification_digest_schedule: str
     audit_anchor_schedule: str
     audit_partition_schedule: str
+
+    @model_validator(mode="before")
+    @classmethod
+    def _is_resolved(cls, values: dict[str, str]) -> dict[str, str]:
+        """The platform hands on a reference that it cannot resolve; it must not pass for a key."""
+        for name, value in values.items():
+            if value.startswith(_REFERENCE):
+                raise ValueError(f"{name.upper()} is a Key Vault reference that was not resolved")
+        return values
+
+    @model_validator(mode="after")
+    def _has_its_secrets(self) -> Self:
+        provider = self.secrets_provider
+        for field in _NEEDED_WITH[provider]:
+            if getattr(self, field) is None:
+                raise ValueError(f"SECRETS_PROVIDER={provider} needs {field.upper()}")
+        return self
 
     @property
     def service_bus_address(self) -> str:

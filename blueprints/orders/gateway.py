@@ -2,16 +2,15 @@
 
 from typing import Any
 
-from pydantic import SecretStr
-
 from blueprints.orders.delivery_models import CarrierRate
 from blueprints.orders.fulfilment_models import Booking, Parcel
 from blueprints.orders.models import AddressNotServed, ShipmentUnstoppable, ShippingFault
 from blueprints.orders.pricing import TARIFF_NET
 from shared.partner import Answer, NoAnswer, Partner
 from shared.resilience import Breaker
+from shared.secrets import NamedSecret, SecretUnavailable
 
-CREATED, NOT_FOUND, CONFLICT = 201, 404, 409
+CREATED, UNAUTHORISED, NOT_FOUND, CONFLICT = 201, 401, 404, 409
 
 
 class ShippingGateway:
@@ -19,11 +18,12 @@ class ShippingGateway:
 
     Every call either returns, or raises what its docstring names, or raises ShippingFault: then
     it may or may not have taken effect, and the same call under the same key tells. While the
-    circuit is open ShippingFault comes at once, without a call.
+    circuit is open ShippingFault comes at once, without a call. When the provider refuses the API
+    key and there is a newer one, the call is made once more with that.
     """
 
     def __init__(
-        self, base_url: str, api_key: SecretStr, *, timeout_s: float, breaker: Breaker
+        self, base_url: str, api_key: NamedSecret, *, timeout_s: float, breaker: Breaker
     ) -> None:
         self._partner, self._api_key = Partner(base_url, timeout_s=timeout_s), api_key
         self._breaker = breaker
@@ -97,12 +97,19 @@ class ShippingGateway:
     async def _sent(
         self, method: str, path: str, *, key: str | None = None, body: dict[str, Any] | None = None
     ) -> Answer:
-        headers = {"X-Api-Key": self._api_key.get_secret_value()}
-        if key is not None:
-            headers["Idempotency-Key"] = key
+        headers = {"Idempotency-Key": key} if key is not None else {}
         try:
+            api_key = await self._api_key.value()
+            headers["X-Api-Key"] = api_key.reveal()
+            answer = await self._partner.send(method, path, headers=headers, body=body)
+            if answer.status != UNAUTHORISED:
+                return answer
+            newer = await self._api_key.value(other_than=api_key)
+            if newer == api_key:
+                return answer
+            headers["X-Api-Key"] = newer.reveal()
             return await self._partner.send(method, path, headers=headers, body=body)
-        except NoAnswer as fault:
+        except (NoAnswer, SecretUnavailable) as fault:
             raise ShippingFault(f"{fault} on {method} {path}") from fault
 
 

@@ -5,11 +5,10 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from pydantic import SecretStr
-
 from blueprints.payments.models import GatewayFault, GatewayPayment, GatewayRefusal
 from shared.partner import Answer, NoAnswer, Partner
 from shared.resilience import Breaker
+from shared.secrets import NamedSecret, Secret, SecretUnavailable
 
 TOKEN_TIMEOUT_S = 5.0
 TOKEN_SKEW_S = 60.0
@@ -21,14 +20,17 @@ TRY_LATER = frozenset({408, 425, 429})
 
 
 class TokenSource:
-    """Access tokens of the client-credentials grant (RFC 6749 §4.4), one at a time."""
+    """Access tokens of the client-credentials grant (RFC 6749 §4.4), one at a time.
+
+    When the directory refuses the client secret and there is a newer one, it is asked once more.
+    """
 
     def __init__(
         self,
         url: str,
         *,
         client_id: str,
-        client_secret: SecretStr,
+        client_secret: NamedSecret,
         scope: str,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -53,22 +55,33 @@ class TokenSource:
         await self._directory.close()
 
     async def _renew(self) -> None:
-        form = {
-            "grant_type": "client_credentials",
-            "client_id": self._client_id,
-            "client_secret": self._client_secret.get_secret_value(),
-            "scope": self._scope,
-        }
         asked_at = self._clock()
         try:
-            answer = await self._directory.send("POST", "", form=form)
-        except NoAnswer as fault:
+            answer = await self._asked()
+        except (NoAnswer, SecretUnavailable) as fault:
             raise GatewayFault(f"{fault} on the token endpoint") from fault
         body = _json(answer)
         if not answer.is_success or not isinstance(body.get("access_token"), str):
             raise GatewayFault(f"status {answer.status} on the token endpoint")
         self._token = body["access_token"]
         self._good_until = asked_at + float(body.get("expires_in", 0)) - TOKEN_SKEW_S
+
+    async def _asked(self) -> Answer:
+        secret = await self._client_secret.value()
+        answer = await self._asked_with(secret)
+        if answer.status != UNAUTHORISED:
+            return answer
+        newer = await self._client_secret.value(other_than=secret)
+        return answer if newer == secret else await self._asked_with(newer)
+
+    async def _asked_with(self, secret: Secret) -> Answer:
+        form = {
+            "grant_type": "client_credentials",
+            "client_id": self._client_id,
+            "client_secret": secret.reveal(),
+            "scope": self._scope,
+        }
+        return await self._directory.send("POST", "", form=form)
 
 
 class PaymentGateway:

@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator
 from uuid import uuid4
 
 import pytest
-from pydantic import SecretStr
 
 from blueprints.orders.delivery import Delivery
 from blueprints.orders.delivery_models import RatesRequest
@@ -22,6 +21,7 @@ from shared.problem import InvalidRequest, NotFound, PartnerUnavailable
 from shared.resilience import Breaker
 from tests.integration.orders.conftest import CARLA, POT, TEA, Shop, client
 from tests.integration.payments.standins import API_KEY, Standin
+from tests.rig.secrets import known
 
 pytestmark = pytest.mark.usefixtures("undisturbed")
 
@@ -32,7 +32,7 @@ ALICE = client()
 async def gateway(carrier: Standin) -> AsyncIterator[ShippingGateway]:
     opened = ShippingGateway(
         carrier.url,
-        SecretStr(API_KEY),
+        known(API_KEY),
         timeout_s=0.5,
         breaker=Breaker("the carrier", fault=ShippingFault),
     )
@@ -128,9 +128,7 @@ async def test_a_carrier_that_is_left_alone_is_worth_asking_again_when_it_is_cal
     shop: Shop,
 ) -> None:
     breaker = Breaker("the carrier", fault=ShippingFault, faults=1, open_s=30)
-    nowhere = ShippingGateway(
-        "http://127.0.0.1:9", SecretStr(API_KEY), timeout_s=1, breaker=breaker
-    )
+    nowhere = ShippingGateway("http://127.0.0.1:9", known(API_KEY), timeout_s=1, breaker=breaker)
     delivery = Delivery(shop.database, shop.catalogue, nowhere, currency="EUR")
 
     for seconds in ("2", "30"):

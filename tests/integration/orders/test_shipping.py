@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator
 from uuid import uuid4
 
 import pytest
-from pydantic import SecretStr
 
 from blueprints.orders.fulfilment_models import Booking, Parcel
 from blueprints.orders.gateway import ShippingGateway
@@ -14,6 +13,7 @@ from blueprints.orders.shipping import Shipping
 from shared.resilience import Breaker
 from tests.integration.orders.conftest import BERLIN, CARLA, Shop
 from tests.integration.payments.standins import API_KEY, Standin
+from tests.rig.secrets import known
 
 pytestmark = pytest.mark.usefixtures("undisturbed")
 
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.usefixtures("undisturbed")
 async def shipping(shop: Shop, carrier: Standin) -> AsyncIterator[Shipping]:
     gateway = ShippingGateway(
         carrier.url,
-        SecretStr(API_KEY),
+        known(API_KEY),
         timeout_s=0.5,
         breaker=Breaker("the carrier", fault=ShippingFault),
     )
@@ -118,7 +118,7 @@ async def test_a_booking_that_stalls_while_the_order_is_cancelled_leaves_nothing
 ) -> None:
     gateway = ShippingGateway(
         carrier.url,
-        SecretStr(API_KEY),
+        known(API_KEY),
         timeout_s=2,
         breaker=Breaker("the carrier", fault=ShippingFault),
     )
@@ -131,7 +131,7 @@ async def test_a_booking_that_stalls_while_the_order_is_cancelled_leaves_nothing
             return await gateway.book(parcel, key=key)
 
     stalling = Stalling(
-        carrier.url, SecretStr(API_KEY), timeout_s=2, breaker=Breaker("the stalling carrier")
+        carrier.url, known(API_KEY), timeout_s=2, breaker=Breaker("the stalling carrier")
     )
     order = await shop.place()
     straggler = asyncio.create_task(Shipping(shop.database, stalling).book(order.id))
@@ -188,7 +188,7 @@ async def test_a_provider_that_is_not_there_is_a_fault(shop: Shop) -> None:
     order = await shop.place()
     gateway = ShippingGateway(
         "http://127.0.0.1:9",
-        SecretStr(API_KEY),
+        known(API_KEY),
         timeout_s=1,
         breaker=Breaker("the carrier", fault=ShippingFault),
     )

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from uuid import UUID, uuid4
 
 import pytest
-from pydantic import SecretStr
 
 from blueprints.payments.answering import Answering
 from blueprints.payments.authorising import Authorising
@@ -18,6 +17,7 @@ from blueprints.payments.service import PaymentService
 from shared.db import Database
 from shared.resilience import Breaker
 from tests.integration.payments.standins import EMPLOYEES, Standin, running
+from tests.rig.secrets import known
 
 
 @dataclass
@@ -145,7 +145,7 @@ def tokens(identity: Standin, *, secret: str = SECRET) -> TokenSource:
     return TokenSource(
         f"{identity.url}/{EMPLOYEES}/oauth2/v2.0/token",
         client_id="payment-client",
-        client_secret=SecretStr(secret),
+        client_secret=known(secret),
         scope="api://payment-gateway/.default",
     )
 

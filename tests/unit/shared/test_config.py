@@ -60,6 +60,11 @@ def test_what_is_not_set_has_the_documented_default() -> None:
         "default_time_zone": "Europe/Berlin",
         "audit_storage": None,
         "audit_storage_url": None,
+        "secrets_provider": "environment",
+        "key_vault_url": None,
+        "vault_addr": None,
+        "vault_role": None,
+        "trusted_ca_file": None,
         "payment_gateway_scope": "api://payment-gateway/.default",
         "partner_timeout_s": 5.0,
         "partner_breaker_faults": 5,
@@ -135,9 +140,44 @@ def test_a_missing_setting_is_named() -> None:
     assert [error["loc"] for error in refused.value.errors()] == [("pg_url",)]
 
 
+@pytest.mark.parametrize(
+    ("given", "missing"),
+    [
+        ({"SHIPPING_API_KEY": ""}, "SECRETS_PROVIDER=environment needs SHIPPING_API_KEY"),
+        ({"SECRETS_PROVIDER": "keyvault"}, "SECRETS_PROVIDER=keyvault needs KEY_VAULT_URL"),
+        (
+            {"SECRETS_PROVIDER": "vault", "VAULT_ADDR": "https://127.0.0.1:8200"},
+            "SECRETS_PROVIDER=vault needs VAULT_ROLE",
+        ),
+    ],
+)
+def test_the_store_of_the_secrets_has_what_it_needs(given: dict[str, str], missing: str) -> None:
+    with pytest.raises(ValidationError, match=missing):
+        Settings.from_environment(ENVIRONMENT | given)
+
+
+def test_secrets_in_a_vault_are_no_settings() -> None:
+    without = {name: value for name, value in ENVIRONMENT.items() if value != "secret"}
+    settings = Settings.from_environment(
+        without | {"SECRETS_PROVIDER": "keyvault", "KEY_VAULT_URL": "https://shop.vault.azure.net"}
+    )
+    assert (settings.shipping_api_key, settings.payment_gateway_client_secret) == (None, None)
+
+
+def test_a_key_vault_reference_that_was_not_resolved_is_no_value() -> None:
+    reference = "@Microsoft.KeyVault(VaultName=shop;SecretName=shipping-api-key)"
+    with pytest.raises(
+        ValidationError, match="SHIPPING_API_KEY is a Key Vault reference that was not resolved"
+    ) as refused:
+        Settings.from_environment(ENVIRONMENT | {"SHIPPING_API_KEY": reference})
+    assert "SecretName" not in str(refused.value)
+
+
 def test_secrets_do_not_print() -> None:
     settings = Settings.from_environment(ENVIRONMENT)
-    assert "secret" not in repr(settings).replace("client_secret", "").replace("SecretStr", "")
+    assert "secret" not in repr(settings).replace("client_secret", "").replace(
+        "SecretStr", ""
+    ).replace("secrets_", "")
     with pytest.raises(ValidationError) as refused:
         Settings.from_environment(ENVIRONMENT | {"PG_POOL_MAX": "topsecret"})
     assert "topsecret" not in str(refused.value)
