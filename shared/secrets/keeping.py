@@ -86,8 +86,6 @@ class Secrets:
 
     async def _ask(self, name: str, kept: _Kept, *, pressed: bool) -> None:
         asked_at = self._clock()
-        if pressed:
-            kept.pressed_at = asked_at
         try:
             async with asyncio.timeout(ASK_TIMEOUT_S):
                 value = await self._store.fetch(name)
@@ -104,6 +102,8 @@ class Secrets:
             if kept.secret is not None and kept.secret != secret:
                 _log.info("secret %s has a new value", name)
             kept.secret, kept.due_at = secret, asked_at + self._ttl_s
+        if pressed:
+            kept.pressed_at = asked_at
 
 
 class NamedSecret:
