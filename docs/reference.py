@@ -52,7 +52,8 @@ def api_page() -> str:
         if shown is not None and access.employee_roles:
             what += f" Employees' reads are audited: {', '.join(shown.fields)}."
         method = "/".join(sorted(route.methods))
-        scope = "–" if access.client_scope is None and not access.anyone else scope
+        if access.client_scope is None and not access.anyone:
+            scope = "partners" if access.partner else "–"
         rows.append((path, f"| `{method} /{path}` | {scope} | {roles} | {what} | {codes} |"))
     return "\n".join([*lines, *(row for _, row in sorted(rows)), *causes(), ""])
 

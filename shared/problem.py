@@ -2,7 +2,8 @@
 
 Problem
  ├─ 400  MalformedJson  InvalidRequest  InvalidCursor  IdempotencyKeyRequired
- ├─ 401  TokenMissing  TokenExpired  TokenInvalid
+ ├─ 401  TokenMissing  TokenExpired  TokenInvalid  SessionEnded  GatewayRequired
+ │       RecentSignInRequired
  ├─ 403  Forbidden
  ├─ 404  NotFound
  ├─ 405  MethodNotAllowed
@@ -11,6 +12,7 @@ Problem
  ├─ 415  UnsupportedMediaType
  ├─ 422  IdempotencyKeyReused
  ├─ 428  EtagRequired
+ ├─ 429  TooManyRequests
  ├─ 500  InternalError
  └─ 503  PartnerUnavailable  ServiceUnavailable  AccessNotRecorded
 
@@ -121,6 +123,34 @@ class TokenInvalid(_Unauthenticated):
     status, code = 401, "token-invalid"
 
 
+class SessionEnded(_Unauthenticated):
+    """The person signed out of the session that the access token belongs to."""
+
+    status, code = 401, "session-ended"
+
+
+class GatewayRequired(_Unauthenticated):
+    """The request did not come through the gateway, or nothing proves that it did."""
+
+    status, code = 401, "gateway-required"
+
+
+class RecentSignInRequired(Problem):
+    """The sign-in is too long ago for this: sign in again (`max_age` seconds), then repeat it."""
+
+    status, code = 401, "recent-sign-in-required"
+
+    def __init__(self, detail: str, *, max_age_s: int) -> None:
+        super().__init__(detail, max_age=max_age_s)
+        self._max_age_s = max_age_s
+
+    def headers(self) -> Mapping[str, str]:
+        """RFC 9470 §3: what a sign-in must be like for the request to go through."""
+        challenge = f'error_description="{self}", max_age="{self._max_age_s}"'
+        error = "insufficient_user_authentication"
+        return {"WWW-Authenticate": f'Bearer error="{error}", {challenge}'}
+
+
 class Forbidden(Problem):
     """The caller is known and may not do this."""
 
@@ -177,6 +207,25 @@ class EtagRequired(Problem):
     status, code, title = 428, "etag-required", "ETag required"
 
 
+class TooManyRequests(Problem):
+    """The person has sent as many requests in the last minute as one may."""
+
+    status, code = 429, "too-many-requests"
+
+    def __init__(self, detail: str, *, limit: int, retry_after_s: int) -> None:
+        super().__init__(detail)
+        self._limit, self._retry_after_s = limit, retry_after_s
+
+    def headers(self) -> Mapping[str, str]:
+        """RFC 6585 §4, and the names of draft-ietf-httpapi-ratelimit-headers-03."""
+        return {
+            "Retry-After": str(self._retry_after_s),
+            "RateLimit-Limit": str(self._limit),
+            "RateLimit-Remaining": "0",
+            "RateLimit-Reset": str(self._retry_after_s),
+        }
+
+
 class InternalError(Problem):
     """A fault of ours; the correlation id finds it in the logs."""
 
@@ -224,6 +273,8 @@ STANDARD: tuple[type[Problem], ...] = (
     TokenMissing,
     TokenExpired,
     TokenInvalid,
+    SessionEnded,
+    GatewayRequired,
     Forbidden,
     NotFound,
     MethodNotAllowed,
@@ -232,6 +283,7 @@ STANDARD: tuple[type[Problem], ...] = (
     UnsupportedMediaType,
     IdempotencyKeyReused,
     EtagRequired,
+    TooManyRequests,
     InternalError,
     PartnerUnavailable,
     ServiceUnavailable,

@@ -8,10 +8,13 @@ from shared.auth.caller import (
     EMPLOYEE_SCOPE,
     EMPLOYEES,
     ORDER_MANAGER,
+    PARTNER,
+    PARTNERS,
     Access,
     Caller,
     access,
 )
+from shared.auth.step_up import StepUp
 from shared.auth.tokens import Authenticator, TrustedIssuer
 
 __all__ = [
@@ -22,9 +25,12 @@ __all__ = [
     "EMPLOYEES",
     "EMPLOYEE_SCOPE",
     "ORDER_MANAGER",
+    "PARTNER",
+    "PARTNERS",
     "Access",
     "Authenticator",
     "Caller",
+    "StepUp",
     "TrustedIssuer",
     "access",
 ]

@@ -1,7 +1,7 @@
 """Who calls and what they may: callers, roles, scopes, access rules."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 from uuid import UUID
 
@@ -19,10 +19,16 @@ EMPLOYEES = frozenset({CUSTOMER_SERVICE, ORDER_MANAGER, ADMIN})
 class Caller:
     """An authenticated person; `id` is the directory object id (`oid`), the same in every app."""
 
-    kind: Literal["client", "employee", "anonymous"]
+    kind: Literal["client", "employee", "partner", "anonymous"]
     id: UUID
     roles: frozenset[str] = frozenset()
     scopes: frozenset[str] = frozenset()
+    session: UUID | None = None
+    """The sign-in that the token belongs to; None where the directory does not tell."""
+    signed_in_at: int | None = None
+    """When the person last proved who it is, in seconds since 1970 (`auth_time`)."""
+    issued_at: int = field(default=0, compare=False)
+    """When the token was issued, in seconds since 1970."""
 
     @property
     def is_client(self) -> bool:
@@ -42,6 +48,9 @@ class Caller:
 ANONYMOUS = Caller("anonymous", UUID(int=0))
 """The caller of an operation that asks for no token: neither client nor employee."""
 
+PARTNERS = Caller("partner", UUID(int=0))
+"""The caller of an operation for partners: nobody signed in; what they send is signed itself."""
+
 
 @dataclass(frozen=True, slots=True)
 class Access:
@@ -50,10 +59,11 @@ class Access:
     client_scope: str | None = None
     employee_roles: frozenset[str] | None = None
     anyone: bool = False
+    partner: bool = False
 
     def check(self, caller: Caller) -> None:
         """Nothing if `caller` may; raises Forbidden otherwise."""
-        if self.anyone:
+        if self.anyone or (self.partner and caller.kind == "partner"):
             return
         if caller.is_client and self.client_scope is not None:
             if self.client_scope in caller.scopes:
@@ -70,6 +80,9 @@ class Access:
 
 ANYONE = Access(anyone=True)
 """No token asked for: health and documentation only."""
+
+PARTNER = Access(partner=True)
+"""Partners' webhooks: no person's token; the handler checks the signature over the raw body."""
 
 
 def access(*, clients: str | None = None, employees: Iterable[str] = ()) -> Access:

@@ -5,7 +5,7 @@ import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from types import FunctionType
-from typing import Any, Protocol, cast
+from typing import Any, cast
 from uuid import UUID
 
 import azure.functions as func
@@ -13,8 +13,9 @@ from azure.functions.decorators.function_app import FunctionRegister
 from pydantic import BaseModel, TypeAdapter
 
 from shared import db, telemetry
-from shared.auth import ANONYMOUS, Access, Caller
+from shared.auth import Access, Caller, StepUp
 from shared.http import content
+from shared.http.border import Authenticates, Border, Gateway, Sessions
 from shared.http.call import Call, Reply
 from shared.http.disclosure import (
     REASON_HEADER,
@@ -33,12 +34,24 @@ from shared.problem import (
     MethodNotAllowed,
     NotFound,
     Problem,
+    RecentSignInRequired,
     ServiceUnavailable,
 )
 
 JSON = "application/json"
 PROBLEM_JSON = "application/problem+json"
 NOT_MODIFIED = 304
+
+SECURITY_HEADERS: Mapping[str, str] = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "Strict-Transport-Security": "max-age=31536000; includeSubDomains",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
+"""On every answer: what OWASP's REST Security Cheat Sheet asks of an API that serves no pages."""
 
 type HttpFunction = Callable[[func.HttpRequest], Awaitable[func.HttpResponse]]
 
@@ -64,14 +77,7 @@ class Operation:
     if_match: bool
     safe: bool
     discloses: Discloses | None
-
-
-class Authenticates(Protocol):
-    """Tells who calls; shared.auth.Authenticator does."""
-
-    async def authenticate(self, authorization: str | None) -> Caller:
-        """The caller by the Authorization header, or a Problem."""
-        ...
+    recent_sign_in: bool
 
 
 class Api:
@@ -81,6 +87,9 @@ class Api:
         self,
         authenticator: Authenticates,
         *,
+        gateway: Gateway | None = None,
+        sessions: Sessions | None = None,
+        step_up: StepUp | None = None,
         wrote: Callable[[UUID], Awaitable[None]] | None = None,
         access_log: AccessLog | None = None,
     ) -> None:
@@ -88,7 +97,8 @@ class Api:
 
         Without an `access_log` employees are shown nobody's personal data.
         """
-        self._authenticator, self._wrote, self._access_log = authenticator, wrote, access_log
+        self._border = Border(authenticator, gateway, sessions, step_up or StepUp())
+        self._wrote, self._access_log = wrote, access_log
         self._app: FunctionRegister | None = None
         self._paths: PathIndex | None = None
         self.registry: dict[str, Operation] = {}
@@ -125,17 +135,20 @@ class Api:
         if_match: bool = False,
         safe: bool = False,
         discloses: Discloses | None = None,
+        recent_sign_in: bool = False,
     ) -> Callable[[Callable[[Call[Any, Any]], Awaitable[Any]]], HttpFunction]:
         """Make an HTTP function of `async def handler(call: Call[B, Q]) -> Reply[R] | R`.
 
         The handler's docstring describes the operation: first line the summary. `returns` is
         anything pydantic can serialise; None answers without a body. `safe` says that a POST only
         reads. What an employee is shown of people's data, `discloses` says: it is recorded before
-        it leaves. The function takes the handler's name, by which the host orders and this registry
-        keys.
+        it leaves. `recent_sign_in` asks for a sign-in of a moment ago. The function takes the
+        handler's name, by which the host orders and this registry keys.
         """
         if discloses is not None:
             raises = (*raises, AccessNotRecorded)
+        if recent_sign_in:
+            raises = (*raises, RecentSignInRequired)
         for model in (body, query):
             if model is not None and model.model_config.get("extra") != "forbid":
                 raise TypeError(f"{model.__name__} must refuse unknown fields: derive from Body")
@@ -157,6 +170,7 @@ class Api:
                 if_match=if_match,
                 safe=safe,
                 discloses=discloses,
+                recent_sign_in=recent_sign_in,
             )
             if name in self.registry:
                 raise ValueError(f"two operations are named {name}")
@@ -245,7 +259,9 @@ class Api:
     async def _call(
         self, operation: Operation, req: func.HttpRequest, correlation_id: str
     ) -> Call[Any, Any]:
-        caller = await self._caller(operation, req)
+        caller = await self._border.caller(
+            operation.access, req.headers, recent_sign_in=operation.recent_sign_in
+        )
         headers, raw = req.headers, req.get_body() or b""
         content.check_text(req.route_params)
         query = body = None
@@ -271,13 +287,6 @@ class Api:
             if_match_tag=if_match if operation.if_match else None,
             access_reason=reason,
         )
-
-    async def _caller(self, operation: Operation, req: func.HttpRequest) -> Caller:
-        if operation.access.anyone:
-            return ANONYMOUS
-        caller = await self._authenticator.authenticate(req.headers.get("authorization"))
-        operation.access.check(caller)
-        return caller
 
 
 def refusal(problem: Problem, correlation_id: str) -> func.HttpResponse:
@@ -352,8 +361,4 @@ def _has(if_none_match: str | None, etag: str) -> bool:
 
 
 def _common(correlation_id: str) -> Mapping[str, str]:
-    return {
-        "X-Correlation-Id": correlation_id,
-        "Cache-Control": "no-store",
-        "X-Content-Type-Options": "nosniff",
-    }
+    return {"X-Correlation-Id": correlation_id, **SECURITY_HEADERS}

@@ -133,7 +133,12 @@ async def test_an_answer_is_exact_to_the_byte(api: Api) -> None:
     assert dict(response.headers) == {
         "X-Correlation-Id": "c-1",
         "Cache-Control": "no-store",
+        "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+        "Cross-Origin-Resource-Policy": "same-origin",
+        "Referrer-Policy": "no-referrer",
+        "Strict-Transport-Security": "max-age=31536000; includeSubDomains",
         "X-Content-Type-Options": "nosniff",
+        "X-Frame-Options": "DENY",
         "ETag": '"7"',
         "Location": f"/api/v1/things/{THING}",
     }
@@ -154,7 +159,12 @@ async def test_a_problem_is_exact_to_the_byte(api: Api) -> None:
     assert dict(response.headers) == {
         "X-Correlation-Id": "c-1",
         "Cache-Control": "no-store",
+        "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+        "Cross-Origin-Resource-Policy": "same-origin",
+        "Referrer-Policy": "no-referrer",
+        "Strict-Transport-Security": "max-age=31536000; includeSubDomains",
         "X-Content-Type-Options": "nosniff",
+        "X-Frame-Options": "DENY",
     }
 
 
