@@ -9,9 +9,12 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import uvicorn
+
+if TYPE_CHECKING:
+    from localcloud.pki import Certificate
 
 PREFIX = "READY "
 """Starts the one line that a part writes to standard output once it serves."""
@@ -62,8 +65,11 @@ async def serve_asgi(
     port: int,
     ready_facts: Callable[[int], Mapping[str, Any]] | None = None,
     grace_s: float = 5.0,
+    tls: "Certificate | None" = None,
 ) -> None:
     """Serve `app` until SIGTERM or SIGINT, then finish the requests in flight.
+
+    Over TLS with a certificate `tls`.
 
     Reports readiness once the application's start-up is over. OSError when the port is taken;
     RuntimeError when the application refuses to start.
@@ -77,6 +83,8 @@ async def serve_asgi(
         timeout_graceful_shutdown=int(grace_s),
         server_header=False,
         lifespan="auto",
+        ssl_certfile=tls.file if tls else None,
+        ssl_keyfile=tls.key if tls else None,
     )
     server = _Server(config)
     loop = asyncio.get_running_loop()
