@@ -20,7 +20,7 @@ A slice adds its own by subclassing, with `status, code = 409, "sku-not-sold"`.
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypedDict
 
 from pydantic import JsonValue
 
@@ -38,6 +38,8 @@ class Problem(Exception):
     status: ClassVar[int] = 500
     code: ClassVar[str] = "problem"
     title: ClassVar[str] = "Problem"
+    members: ClassVar[Mapping[str, Any]] = {}
+    """What the document has beyond the standard members: the type of each by its name."""
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -66,6 +68,13 @@ class Problem(Exception):
         }
 
 
+class FieldError(TypedDict):
+    """A field or parameter that breaks a rule, and the rule."""
+
+    field: str
+    message: str
+
+
 class MalformedJson(Problem):
     """The body is not one JSON value that every reader would understand alike."""
 
@@ -76,6 +85,7 @@ class InvalidRequest(Problem):
     """The request was understood but breaks the rules; `errors` names field and rule."""
 
     status, code, title = 400, "invalid-request", "The request is not valid"
+    members: ClassVar = {"errors": list[FieldError]}
 
     def __init__(self, detail: str, errors: Iterable[Mapping[str, str]] = ()) -> None:
         super().__init__(detail, errors=[dict(error) for error in errors])
@@ -139,6 +149,7 @@ class RecentSignInRequired(Problem):
     """The sign-in is too long ago for this: sign in again (`max_age` seconds), then repeat it."""
 
     status, code = 401, "recent-sign-in-required"
+    members: ClassVar = {"max_age": int}
 
     def __init__(self, detail: str, *, max_age_s: int) -> None:
         super().__init__(detail, max_age=max_age_s)
@@ -187,6 +198,7 @@ class BodyTooLarge(Problem):
     """The body is larger than the platform reads."""
 
     status, code = 413, "body-too-large"
+    members: ClassVar = {"limit_bytes": int}
 
 
 class UnsupportedMediaType(Problem):

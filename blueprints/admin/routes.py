@@ -22,7 +22,7 @@ def blueprint(api: Api, health: Health) -> func.Blueprint:
         return Liveness()
 
     @bp.route(route="health/ready", methods=["GET"], auth_level=ANONYMOUS)
-    @api.operation(returns=Readiness, access=ANYONE)
+    @api.operation(returns=Readiness, access=ANYONE, also=(503,))
     async def health_ready(_call: Call[None, None]) -> Reply[Readiness]:
         """Whether requests can be served: 200 if so, 503 if not, with each dependency's state."""
         readiness = await health.readiness()

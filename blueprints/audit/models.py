@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, Field, JsonValue, StringConstraints, model_validator
@@ -236,3 +236,4 @@ class DetailsTooLarge(Problem):
     """The details of an audit entry may have at most 8 KiB of JSON."""
 
     status, code = 413, "audit-details-too-large"
+    members: ClassVar = {"limit": int}

@@ -37,7 +37,14 @@ def blueprint(api: Api, customers: CustomerService, finding: Finding) -> func.Bl
 
     @bp.route(route="v1/customers", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
     @api.operation(
-        access=CLIENTS, body=Profile, returns=Customer, status=201, raises=(CustomerErased,)
+        access=CLIENTS,
+        body=Profile,
+        returns=Customer,
+        status=201,
+        raises=(CustomerErased,),
+        etag=True,
+        location=True,
+        also=(200,),
     )
     async def register_customer(call: Call[Profile, None]) -> Reply[Customer]:
         """Register yourself as a customer.
@@ -48,7 +55,7 @@ def blueprint(api: Api, customers: CustomerService, finding: Finding) -> func.Bl
         return _reply(customer, status=201 if created else 200)
 
     @bp.route(route="v1/customers/me", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
-    @api.operation(access=CLIENTS, returns=Customer, raises=(NotFound,))
+    @api.operation(access=CLIENTS, returns=Customer, raises=(NotFound,), etag=True)
     async def get_own_customer(call: Call[None, None]) -> Reply[Customer]:
         """Get yourself as a customer; 404 until you are registered."""
         return _reply(await customers.get(call.caller, call.caller.id))
@@ -58,7 +65,9 @@ def blueprint(api: Api, customers: CustomerService, finding: Finding) -> func.Bl
         methods=["GET"],
         auth_level=func.AuthLevel.ANONYMOUS,
     )
-    @api.operation(access=READERS, returns=Customer, raises=(NotFound,), discloses=PROFILE)
+    @api.operation(
+        access=READERS, returns=Customer, raises=(NotFound,), discloses=PROFILE, etag=True
+    )
     async def get_customer(call: Call[None, None]) -> Reply[Customer]:
         """Get a customer: clients themselves, employees anyone."""
         return _reply(await customers.get(call.caller, call.uuid("customer_id")))
@@ -75,6 +84,7 @@ def blueprint(api: Api, customers: CustomerService, finding: Finding) -> func.Bl
         raises=(NotFound, EtagMismatch, Forbidden),
         if_match=True,
         discloses=PROFILE,
+        etag=True,
     )
     async def update_customer(call: Call[UpdateCustomer, None]) -> Reply[Customer]:
         """Replace a customer's profile.

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, time
-from typing import Literal, Protocol, get_args
+from typing import ClassVar, Literal, Protocol, TypedDict, get_args
 from uuid import UUID
 
 from pydantic import JsonValue
@@ -243,10 +243,18 @@ class HistoryEntry:
     status: DeliveryStatus
 
 
+class MandatoryChoice(TypedDict):
+    """A kind of message and a channel that go together whatever one wants."""
+
+    type: NotificationType
+    channel: Channel
+
+
 class MandatoryNotification(Problem):
     """These cannot be switched off; `refused` names each type and channel."""
 
     status, code = 409, "mandatory-notification"
+    members: ClassVar = {"refused": list[MandatoryChoice]}
 
 
 class RecipientUnknown(Problem):

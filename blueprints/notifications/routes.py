@@ -95,7 +95,7 @@ def _preferences(bp: func.Blueprint, api: Api, preferring: Preferring) -> None:
         methods=["GET"],
         auth_level=func.AuthLevel.ANONYMOUS,
     )
-    @api.operation(access=READERS, returns=Preferences)
+    @api.operation(access=READERS, returns=Preferences, etag=True)
     async def get_notification_preferences(call: Call[None, None]) -> Reply[Preferences]:
         """Get what you want to be told, where and when, with defaults and what is mandatory."""
         preferences, version = await preferring.get(call.caller)
@@ -112,6 +112,7 @@ def _preferences(bp: func.Blueprint, api: Api, preferring: Preferring) -> None:
         returns=Preferences,
         raises=(MandatoryNotification, EtagMismatch),
         if_match=True,
+        etag=True,
     )
     async def update_notification_preferences(
         call: Call[UpdatePreferences, None],
@@ -138,6 +139,7 @@ def _staff(
         status=201,
         idempotency_key=True,
         raises=(Forbidden, RecipientUnknown, IdempotencyKeyReused),
+        location=True,
     )
     async def write_notification(call: Call[WriteMessage, None]) -> Reply[WrittenMessage]:
         """Write to a customer; admins also to an audience, which is told in the app."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, Field, StringConstraints
@@ -233,6 +233,8 @@ class Timeline(BaseModel):
 
 
 class _NamedProducts(Problem):
+    members: ClassVar = {"product_ids": list[UUID]}
+
     def __init__(self, detail: str, product_ids: Sequence[UUID]) -> None:
         super().__init__(detail, product_ids=[str(product_id) for product_id in product_ids])
 
@@ -277,6 +279,7 @@ class IllegalStatusMove(Problem):
     """The order cannot go there from where it is; `allowed` names where it can go."""
 
     status, code = 409, "illegal-status-move"
+    members: ClassVar = {"allowed": list[Status]}
 
     def __init__(self, detail: str, allowed: Sequence[str]) -> None:
         super().__init__(detail, allowed=list(allowed))

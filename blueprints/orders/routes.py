@@ -75,6 +75,8 @@ def blueprint(
             CardNumberRefused,
             IdempotencyKeyReused,
         ),
+        etag=True,
+        location=True,
     )
     async def place_order(call: Call[PlaceOrder, None]) -> Reply[Order]:
         """Place an order.
@@ -115,7 +117,9 @@ def blueprint(
     @bp.route(
         route="v1/orders/{order_id:guid}", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS
     )
-    @api.operation(access=READERS, returns=Order, raises=(NotFound,), discloses=ADDRESSEE)
+    @api.operation(
+        access=READERS, returns=Order, raises=(NotFound,), discloses=ADDRESSEE, etag=True
+    )
     async def get_order(call: Call[None, None]) -> Reply[Order]:
         """Get an order. The ETag names its version."""
         order = await orders.get(call.caller, call.uuid("order_id"))
@@ -133,6 +137,7 @@ def blueprint(
         if_match=True,
         raises=(NotFound, EtagMismatch, IllegalStatusMove),
         discloses=ADDRESSEE,
+        etag=True,
     )
     async def move_order(call: Call[MoveOrder, None]) -> Reply[Order]:
         """Move an order on: confirmed → shipped → delivered → returned.
@@ -154,6 +159,8 @@ def blueprint(
         status=202,
         raises=(NotFound, OrderNotCancellable),
         discloses=ADDRESSEE,
+        etag=True,
+        location=True,
     )
     async def cancel_order_request(call: Call[None, CancelQuery]) -> Reply[Order]:
         """Call an order off before it is shipped.

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any, Literal, Protocol
+from typing import Annotated, Any, ClassVar, Literal, Protocol
 from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, Field, StringConstraints
@@ -237,6 +237,7 @@ class RefundTooLarge(Problem):
     """More than what is left; `refundable` says how much that is, in minor units."""
 
     status, code = 409, "refund-exceeds-captured"
+    members: ClassVar = {"refundable": int}
 
     def __init__(self, detail: str, refundable: int) -> None:
         super().__init__(detail, refundable=refundable)

@@ -38,6 +38,7 @@ def blueprint(
         returns=Payment,
         idempotency_key=True,
         raises=(NotFound, ConfirmationNotPending, IdempotencyKeyReused, PartnerUnavailable),
+        etag=True,
     )
     async def answer_confirmation(call: Call[AnswerConfirmation, None]) -> Reply[Payment]:
         """Confirm a payment that waits for you.
@@ -60,7 +61,7 @@ def blueprint(
         methods=["GET"],
         auth_level=func.AuthLevel.ANONYMOUS,
     )
-    @api.operation(access=READERS, returns=Payment, raises=(NotFound,))
+    @api.operation(access=READERS, returns=Payment, raises=(NotFound,), etag=True)
     async def get_payment(call: Call[None, None]) -> Reply[Payment]:
         """Get a payment. The ETag names its version."""
         payment = await payments.get(call.caller, call.uuid("payment_id"))

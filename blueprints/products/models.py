@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
@@ -294,6 +294,7 @@ class SkuTaken(Problem):
     """Another product has this article number; `product_id` is its id."""
 
     status, code = 409, "sku-taken"
+    members: ClassVar = {"product_id": UUID}
 
 
 class UnknownCategory(Problem):
@@ -306,6 +307,7 @@ class ErpOwnedField(Problem):
     """The next sync would undo the change: `fields` of this product are the ERP's to change."""
 
     status, code = 409, "erp-owned-field"
+    members: ClassVar = {"fields": list[str]}
 
 
 class NothingToPin(Problem):

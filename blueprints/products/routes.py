@@ -81,7 +81,7 @@ def blueprint(
         return await products.categories()
 
     @bp.route(route="v1/products/{product_id:guid}", methods=["GET"])
-    @api.operation(access=READERS, returns=Product, raises=(NotFound,))
+    @api.operation(access=READERS, returns=Product, raises=(NotFound,), etag=True)
     async def get_product(call: Call[None, None]) -> Reply[Product]:
         """Get a product, on sale or not.
 
@@ -98,6 +98,8 @@ def blueprint(
         status=201,
         idempotency_key=True,
         raises=(SkuTaken, UnknownCategory, IdempotencyKeyReused),
+        etag=True,
+        location=True,
     )
     async def create_product(call: Call[CreateProduct, None]) -> Reply[Product]:
         """Make a product of our own, which the ERP does not know."""
@@ -112,6 +114,7 @@ def blueprint(
         returns=Product,
         if_match=True,
         raises=(NotFound, EtagMismatch, UnknownCategory, ErpOwnedField, NothingToPin),
+        etag=True,
     )
     async def update_product(call: Call[UpdateProduct, None]) -> Reply[Product]:
         """Replace what is known of a product.
@@ -131,7 +134,7 @@ def blueprint(
 def _add_sync(bp: df.Blueprint, api: Api, sync: SyncService) -> None:
     """The functions of the ERP sync."""
 
-    @api.operation(access=EDITORS, returns=SyncRun, status=202)
+    @api.operation(access=EDITORS, returns=SyncRun, status=202, location=True)
     async def start_erp_sync(call: Call[None, None]) -> Reply[SyncRun]:  # noqa: ARG001
         """Take the catalogue and the stock over from the ERP.
 

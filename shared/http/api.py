@@ -25,6 +25,7 @@ from shared.http.disclosure import (
     access_reason,
 )
 from shared.http.routing import PathIndex, Route, routes_of
+from shared.http.versions import Deprecated
 from shared.idempotency import IdempotencyKey, fingerprint
 from shared.problem import (
     AccessNotRecorded,
@@ -78,6 +79,10 @@ class Operation:
     safe: bool
     discloses: Discloses | None
     recent_sign_in: bool
+    etag: bool
+    location: bool
+    also: tuple[int, ...]
+    deprecated: Deprecated | None
 
 
 class Api:
@@ -136,14 +141,20 @@ class Api:
         safe: bool = False,
         discloses: Discloses | None = None,
         recent_sign_in: bool = False,
+        etag: bool = False,
+        location: bool = False,
+        also: tuple[int, ...] = (),
+        deprecated: Deprecated | None = None,
     ) -> Callable[[Callable[[Call[Any, Any]], Awaitable[Any]]], HttpFunction]:
         """Make an HTTP function of `async def handler(call: Call[B, Q]) -> Reply[R] | R`.
 
         The handler's docstring describes the operation: first line the summary. `returns` is
         anything pydantic can serialise; None answers without a body. `safe` says that a POST only
         reads. What an employee is shown of people's data, `discloses` says: it is recorded before
-        it leaves. `recent_sign_in` asks for a sign-in of a moment ago. The function takes the
-        handler's name, by which the host orders and this registry keys.
+        it leaves. `recent_sign_in` asks for a sign-in of a moment ago. For the documents: `etag`
+        and `location` say that the answer has these headers, `also` names other statuses with the
+        same body. The function takes the handler's name, by which the host orders and this registry
+        keys.
         """
         if discloses is not None:
             raises = (*raises, AccessNotRecorded)
@@ -171,6 +182,10 @@ class Api:
                 safe=safe,
                 discloses=discloses,
                 recent_sign_in=recent_sign_in,
+                etag=etag,
+                location=location,
+                also=also,
+                deprecated=deprecated,
             )
             if name in self.registry:
                 raise ValueError(f"two operations are named {name}")
