@@ -6,6 +6,7 @@ import click
 import uvloop
 
 from localcloud.identity.app import create_app
+from localcloud.identity.managed import LIFETIME_S
 from localcloud.process import configure_logging, serve_asgi
 
 
@@ -24,10 +25,20 @@ from localcloud.process import configure_logging, serve_asgi
     default=None,
     help="Base of the issuers, when it is not the address listened on.",
 )
-def main(host: str, port: int, state: Path, public_url: str | None) -> None:
+@click.option(
+    "--managed-token-lifetime",
+    default=LIFETIME_S,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="Seconds that a managed identity's tokens live.",
+)
+def main(
+    host: str, port: int, state: Path, public_url: str | None, managed_token_lifetime: int
+) -> None:
     """Play the employees' and the clients' Entra tenant on one address."""
     configure_logging("identity")
-    uvloop.run(serve_asgi(create_app(state, public_url), host=host, port=port))
+    app = create_app(state, public_url, managed_lifetime_s=managed_token_lifetime)
+    uvloop.run(serve_asgi(app, host=host, port=port))
 
 
 if __name__ == "__main__":

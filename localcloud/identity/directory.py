@@ -1,4 +1,4 @@
-"""Who and what the two tenants know: APIs, applications and the demo people."""
+"""Who and what the two tenants know: APIs, applications, workloads, groups and demo people."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -54,6 +54,24 @@ class Person:
     oid: str
     tenant: Kind
     roles: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    """Object ids of the groups that the person belongs to."""
+
+
+@dataclass(frozen=True)
+class Workload:
+    """Something that runs in the cloud and has a managed identity.
+
+    `header` is the secret that App Service puts into IDENTITY_HEADER; it opens nothing but this
+    machine's stand-ins, so it is the same on every laptop.
+    """
+
+    name: str
+    object_id: str
+    client_id: str
+    header: str
+    roles: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Resource → names of the Azure roles that the identity holds there."""
 
 
 EMPLOYEES = Tenant("employees", "11111111-1111-4111-8111-111111111111")
@@ -111,22 +129,97 @@ APPLICATIONS = (CUSTOMER_PORTAL, EMPLOYEE_PORTAL, PAYMENT_CLIENT)
 PORTALS: Mapping[Kind, Application] = {"clients": CUSTOMER_PORTAL, "employees": EMPLOYEE_PORTAL}
 PORTAL_APIS: Mapping[Kind, Api] = {"clients": CLIENTS_API, "employees": EMPLOYEES_API}
 
+SERVICE_BUS = "https://servicebus.azure.net"
+EVENT_GRID = "https://eventgrid.azure.net"
+KEY_VAULT = "https://vault.azure.net"
+STORAGE = "https://storage.azure.com"
+POSTGRESQL = "https://ossrdbms-aad.database.windows.net"
+REDIS = "https://redis.azure.com"
+COMMUNICATION = "https://communication.azure.com"
+PLATFORM_API = "api://order-platform"
+TOKEN_EXCHANGE = "api://AzureADTokenExchange"  # noqa: S105 - an audience, not a token
+"""The audience of a token that is shown in place of a secret (workload identity federation)."""
+RESOURCES = frozenset(
+    {
+        *(SERVICE_BUS, EVENT_GRID, KEY_VAULT, STORAGE, POSTGRESQL, REDIS, COMMUNICATION),
+        *(PLATFORM_API, TOKEN_EXCHANGE),
+    }
+)
+"""What a managed identity can ask a token for."""
+
+WORKLOADS: Mapping[str, Workload] = {
+    workload.name: workload
+    for workload in (
+        Workload(
+            "platform",
+            object_id="70a70000-0000-4000-8000-000000000011",
+            client_id="70a70000-c11e-4000-8000-000000000011",
+            header="local-platform-identity-header",
+            roles={
+                SERVICE_BUS: ("Azure Service Bus Data Receiver", "Azure Service Bus Data Sender"),
+                EVENT_GRID: ("EventGrid Data Sender",),
+                KEY_VAULT: ("Key Vault Secrets User",),
+                STORAGE: ("Storage Blob Data Owner",),
+                REDIS: ("Data Contributor",),
+                COMMUNICATION: ("Communication and Email Service Owner",),
+            },
+        ),
+        Workload(
+            "gateway",
+            object_id="6a7e0000-0000-4000-8000-000000000012",
+            client_id="6a7e0000-c11e-4000-8000-000000000012",
+            header="local-gateway-identity-header",
+            roles={KEY_VAULT: ("Key Vault Secrets User",)},
+        ),
+        Workload(
+            "notifier",
+            object_id="4071f1e4-0000-4000-8000-000000000013",
+            client_id="4071f1e4-c11e-4000-8000-000000000013",
+            header="local-notifier-identity-header",
+            roles={REDIS: ("Data Contributor",)},
+        ),
+    )
+}
+
+GROUPS: Mapping[str, str] = {
+    "employees": "9a0b0000-0000-4000-8000-000000000020",
+    "customer-service": "9a0b0000-0000-4000-8000-000000000021",
+    "order-management": "9a0b0000-0000-4000-8000-000000000022",
+    "administrators": "9a0b0000-0000-4000-8000-000000000023",
+}
+"""Groups of the employees' tenant: name → object id. Tokens carry ids only, as Entra's do."""
+
 
 def _client(key: str, name: str, oid: str) -> Person:
     return Person(key, name, f"{key}@clients.example", oid, "clients")
 
 
-def _employee(key: str, name: str, oid: str, role: str) -> Person:
-    return Person(key, name, f"{key}@company.example", oid, "employees", (role,))
+def _employee(key: str, name: str, oid: str, role: str, group: str) -> Person:
+    groups = (GROUPS["employees"], GROUPS[group])
+    return Person(key, name, f"{key}@company.example", oid, "employees", (role,), groups)
 
 
 PEOPLE = (
     _client("alice", "Alice Moreau", "a11ce000-0000-4000-8000-000000000001"),
     _client("bruno", "Bruno Keller", "b0b00000-0000-4000-8000-000000000002"),
     _client("chloe", "Chloe Jansen", "c410e000-0000-4000-8000-000000000003"),
-    _employee("carla", "Carla Nowak", "ca41a000-0000-4000-8000-000000000004", "customer-service"),
-    _employee("oscar", "Oscar Lindholm", "05ca4000-0000-4000-8000-000000000005", "order-manager"),
-    _employee("ada", "Ada Fischer", "ada00000-0000-4000-8000-000000000006", "admin"),
+    _employee(
+        "carla",
+        "Carla Nowak",
+        "ca41a000-0000-4000-8000-000000000004",
+        "customer-service",
+        "customer-service",
+    ),
+    _employee(
+        "oscar",
+        "Oscar Lindholm",
+        "05ca4000-0000-4000-8000-000000000005",
+        "order-manager",
+        "order-management",
+    ),
+    _employee(
+        "ada", "Ada Fischer", "ada00000-0000-4000-8000-000000000006", "admin", "administrators"
+    ),
 )
 
 

@@ -96,7 +96,7 @@ def _password(
             f" '{client.client_id}'.",
         )
     claims = tokens.envelope(base, tenant) | tokens.for_person(
-        person, client, grant.api, grant.scopes
+        person, client, grant.api, grant.scopes, tokens.SignedIn()
     )
     full_names = " ".join(f"{grant.api.identifier}/{scope}" for scope in grant.scopes)
     return _response(tokens.sign(claims, keys.of(tenant.kind))) | {"scope": full_names}

@@ -4,12 +4,21 @@ import base64
 import hashlib
 import secrets
 import time
+import uuid
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import jwt
 
-from localcloud.identity.directory import Api, Application, Person, Tenant
+from localcloud.identity.directory import (
+    EMPLOYEES,
+    Api,
+    Application,
+    Person,
+    Tenant,
+    Workload,
+)
 from localcloud.identity.keys import SigningKey
 
 LIFETIME_S = 3600
@@ -47,20 +56,70 @@ def envelope(base: str, tenant: Tenant, *, expires_in: int = LIFETIME_S) -> Clai
     }
 
 
-def for_person(person: Person, client: Application, api: Api, scopes: Sequence[str]) -> Claims:
-    """What a token says about a person who signed in through `client`."""
-    claims: Claims = {
+@dataclass(frozen=True)
+class SignedIn:
+    """One sign-in of a person: `sid` names it, `auth_time` is when it was, in seconds."""
+
+    sid: str = field(default_factory=lambda: str(uuid.uuid4()))
+    auth_time: int = field(default_factory=lambda: int(time.time()))
+
+
+def for_person(
+    person: Person, client: Application, api: Api, scopes: Sequence[str], signed_in: SignedIn
+) -> Claims:
+    """What an access token says about a person who signed in through `client`."""
+    return _about(person, client, signed_in) | {
         "aud": api.audience,
         "azp": client.client_id,
         "azpacr": "0",  # a public client: it proved nothing about itself
+        "scp": " ".join(scopes),
+    }
+
+
+def _about(person: Person, client: Application, signed_in: SignedIn) -> Claims:
+    """Who it is, what they are here, and when they signed in.
+
+    `sid`, `auth_time`, `email` and `groups` are optional claims in Entra, to be switched on for
+    each application: https://learn.microsoft.com/entra/identity-platform/optional-claims
+    """
+    claims: Claims = {
+        "auth_time": signed_in.auth_time,
         "name": person.name,
         "oid": person.oid,
         "preferred_username": person.username,
-        "scp": " ".join(scopes),
+        "sid": signed_in.sid,
         "sub": pairwise_subject(person.oid, client.client_id),
     }
+    if person.tenant == "clients":
+        claims["email"] = person.username
+    if person.groups:
+        claims["groups"] = list(person.groups)
     if person.roles:
         claims["roles"] = list(person.roles)
+    return claims
+
+
+def for_workload(workload: Workload, resource: str) -> Claims:
+    """What a token says about a managed identity.
+
+    `aud` is the resource as it was asked for. The roles are those of Azure: there a service looks
+    them up, here the token brings them, so that no stand-in needs a directory.
+    """
+    claims: Claims = {
+        "appid": workload.client_id,
+        "aud": resource,
+        "azp": workload.client_id,
+        "azpacr": "2",  # it proved itself with a certificate of the platform
+        "idtyp": "app",
+        "oid": workload.object_id,
+        "sub": workload.object_id,
+        "xms_mirid": (
+            f"/subscriptions/{EMPLOYEES.id}/resourcegroups/local/providers"
+            f"/Microsoft.ManagedIdentity/userAssignedIdentities/{workload.name}"
+        ),
+    }
+    if roles := workload.roles.get(resource.rstrip("/")):
+        claims["roles"] = list(roles)
     return claims
 
 

@@ -27,6 +27,7 @@ PARTS = {
     "servicebus": "Service Bus",
     "eventgrid": "Event Grid",
     "communication": "Communication Services",
+    "identity": "Identity",
 }
 """The folders of tests, in the order of the page, and what they are tests of."""
 _HOME = {

@@ -1,7 +1,7 @@
 """Identity over HTTP: what it signs can be verified, what it should refuse it refuses."""
 
 import stat
-from collections.abc import AsyncIterator, Iterator
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +9,9 @@ import httpx
 import jwt
 import pytest
 
+from localcloud.tests.identity.conftest import MODULE
 from localcloud.tests.partners.part import Part, running, start
 
-MODULE = "localcloud.identity"
 EMPLOYEES = "11111111-1111-4111-8111-111111111111"
 CLIENTS = "22222222-2222-4222-8222-222222222222"
 EMPLOYEES_API = "33333333-3333-4333-8333-333333333333"
@@ -32,18 +32,6 @@ PAYMENTS = {
     "client_secret": "local-payment-client-secret",
     "scope": "api://payment-gateway/.default",
 }
-
-
-@pytest.fixture(scope="module")
-def identity(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Part]:
-    with running(MODULE, tmp_path_factory.mktemp("identity")) as part:
-        yield part
-
-
-@pytest.fixture
-async def http(identity: Part) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=identity.url) as client:
-        yield client
 
 
 async def ask(http: httpx.AsyncClient, tenant: str, form: dict[str, str]) -> httpx.Response:
@@ -109,12 +97,24 @@ async def test_a_client_gets_a_token_with_the_claims_of_entra(
     assert claims["oid"] == "a11ce000-0000-4000-8000-000000000001"
     assert claims["sub"] != claims["oid"]
     assert claims["name"] == "Alice Moreau"
-    assert claims["preferred_username"] == "alice@clients.example"
+    assert claims["preferred_username"] == claims["email"] == "alice@clients.example"
+    assert claims["iat"] - claims["auth_time"] in (0, 1)
+    assert str(uuid.UUID(claims["sid"])) == claims["sid"]
     assert claims["scp"] == (
         "customers.readwrite notifications.readwrite orders.readwrite payments.readwrite"
         " products.read"
     )
     assert "roles" not in claims
+    assert "groups" not in claims
+
+
+async def test_every_sign_in_is_a_session_of_its_own(http: httpx.AsyncClient) -> None:
+    sessions = set()
+    for _ in range(3):
+        token = (await ask(http, CLIENTS, ALICE)).json()["access_token"]
+        sessions.add((await verified(http, token, CLIENTS, CLIENTS_API))["sid"])
+
+    assert len(sessions) == 3
 
 
 async def test_a_token_carries_only_the_scopes_asked_for(http: httpx.AsyncClient) -> None:
@@ -140,11 +140,15 @@ async def test_the_subject_is_stable_for_a_person_and_differs_between_people(
 
 
 @pytest.mark.parametrize(
-    ("person", "role"),
-    [("carla", "customer-service"), ("oscar", "order-manager"), ("ada", "admin")],
+    ("person", "role", "group"),
+    [
+        ("carla", "customer-service", "9a0b0000-0000-4000-8000-000000000021"),
+        ("oscar", "order-manager", "9a0b0000-0000-4000-8000-000000000022"),
+        ("ada", "admin", "9a0b0000-0000-4000-8000-000000000023"),
+    ],
 )
-async def test_an_employee_has_one_scope_and_one_role(
-    http: httpx.AsyncClient, person: str, role: str
+async def test_an_employee_has_one_scope_one_role_and_groups(
+    http: httpx.AsyncClient, person: str, role: str, group: str
 ) -> None:
     form = ALICE | {
         "client_id": EMPLOYEE_PORTAL,
@@ -157,6 +161,8 @@ async def test_an_employee_has_one_scope_and_one_role(
     claims = await verified(http, token, EMPLOYEES, EMPLOYEES_API)
     assert claims["scp"] == "employee.access"
     assert claims["roles"] == [role]
+    assert claims["groups"] == ["9a0b0000-0000-4000-8000-000000000020", group]
+    assert "email" not in claims
 
 
 async def test_an_application_gets_a_token_with_roles_and_no_scope(
@@ -312,6 +318,7 @@ async def test_a_token_made_to_order_is_a_real_one(http: httpx.AsyncClient) -> N
     claims = await verified(http, token, EMPLOYEES, EMPLOYEES_API)
     assert claims["oid"] == "ca41a000-0000-4000-8000-000000000004"
     assert claims["roles"] == ["admin"]
+    assert claims["auth_time"] == claims["iat"]
     assert "name" not in claims
 
 
@@ -342,6 +349,7 @@ async def test_an_expired_token_was_good_once(http: httpx.AsyncClient) -> None:
         await verified(http, token, CLIENTS, CLIENTS_API)
     claims = jwt.decode(token, options={"verify_signature": False})
     assert claims["exp"] - claims["iat"] == 3600
+    assert claims["auth_time"] == claims["iat"]
 
 
 async def test_an_order_for_a_token_that_makes_no_sense_is_refused(

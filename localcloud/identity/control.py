@@ -1,0 +1,114 @@
+"""What tests may ask of the identity provider: tokens to order, and how long tokens live."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from localcloud.identity import directory, tokens
+from localcloud.identity.directory import Kind
+from localcloud.identity.managed import ManagedIdentities
+from localcloud.identity.site import NO_STORE, Site, body_of, only_from_here
+
+TEN_YEARS_S = 315_360_000
+
+
+class _Order(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class TokenToOrder(_Order):
+    """A token for a test, with claims added, replaced or taken away.
+
+    It is a person's, or a workload's for a resource, or nobody's.
+    """
+
+    person: str | None = None
+    workload: str | None = None
+    resource: str = directory.PLATFORM_API
+    tenant: Literal["clients", "employees"] | None = None
+    claims: dict[str, Any] = {}
+    """Laid over the usual claims; null takes a claim away."""
+    expires_in: Annotated[int, Field(ge=-TEN_YEARS_S, le=TEN_YEARS_S)] = tokens.LIFETIME_S
+    forged: bool = False
+    """Signed by a key that no tenant publishes, under the name of the tenant's own."""
+    kid: str | None = None
+    """Names another key in the header."""
+
+
+class Lifetime(_Order):
+    """How long the tokens of managed identities live from now on."""
+
+    lifetime_s: Annotated[int, Field(ge=1, le=TEN_YEARS_S)]
+
+
+class Control:
+    """The endpoints below /control: for this machine only, and never for a page in a browser."""
+
+    def __init__(self, site: Site, managed: ManagedIdentities) -> None:
+        self._site, self._managed = site, managed
+
+    async def token(self, request: Request) -> Response:
+        """A token to order, signed by the tenant's key unless it is to be forged."""
+        order = await _ordered(request, TokenToOrder)
+        kind, named = _named(order)
+        tenant = directory.EMPLOYEES if kind == "employees" else directory.CLIENTS
+        claims = tokens.envelope(self._site.base(request), tenant, expires_in=order.expires_in)
+        claims |= _signed_in_at(claims["iat"], named) | order.claims
+        claims = {name: value for name, value in claims.items() if value is not None}
+        own = self._site.keys.of(kind)
+        key = self._site.keys.foreign if order.forged else own
+        try:
+            signed = tokens.sign(claims, key, kid=order.kid or own.kid)
+        except TypeError as impossible:
+            raise HTTPException(400, f"claims: {impossible}") from None
+        return JSONResponse(
+            {"access_token": signed, "token_type": "Bearer", "expires_in": order.expires_in},
+            headers=NO_STORE,
+        )
+
+    async def managed_identities(self, request: Request) -> Response:
+        """Change how long new tokens of managed identities live."""
+        self._managed.lifetime_s = (await _ordered(request, Lifetime)).lifetime_s
+        return JSONResponse({"lifetime_s": self._managed.lifetime_s})
+
+
+async def _ordered[Model: BaseModel](request: Request, model: type[Model]) -> Model:
+    only_from_here(request)
+    if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
+        # A page in a browser cannot send this type elsewhere without asking first.
+        raise HTTPException(415, "send application/json")
+    try:
+        return model.model_validate_json(await body_of(request))
+    except ValidationError as invalid:
+        first = invalid.errors(include_url=False, include_context=False)[0]
+        where = ".".join(str(part) for part in first["loc"]) or "body"
+        raise HTTPException(400, f"{where}: {first['msg']}") from None
+
+
+def _named(order: TokenToOrder) -> tuple[Kind, tokens.Claims]:
+    """The tenant that is to sign, and what it says about whom the order names."""
+    if order.workload is not None:
+        workload = directory.WORKLOADS.get(order.workload)
+        if workload is None:
+            raise HTTPException(404, f"no workload is called {order.workload!r}")
+        return order.tenant or "employees", tokens.for_workload(workload, order.resource)
+    if order.person is not None:
+        person = directory.person(order.person)
+        if person is None:
+            raise HTTPException(404, f"no demo person is called {order.person!r}")
+        api = directory.PORTAL_APIS[person.tenant]
+        portal = directory.PORTALS[person.tenant]
+        return order.tenant or person.tenant, tokens.for_person(
+            person, portal, api, sorted(api.scopes), tokens.SignedIn()
+        )
+    if order.tenant is None:
+        raise HTTPException(400, "name a person, a workload or a tenant")
+    return order.tenant, {}
+
+
+def _signed_in_at(issued: int, named: tokens.Claims) -> tokens.Claims:
+    """The same claims, of somebody who signed in when the token was issued."""
+    return named | {"auth_time": issued} if "auth_time" in named else named

@@ -1,0 +1,58 @@
+"""What every part of the identity provider shares: where it lives, its keys, who may ask."""
+
+import ipaddress
+from pathlib import Path
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+
+from localcloud.dashboard.guard import is_loopback
+from localcloud.identity import directory
+from localcloud.identity.keys import KeyRing
+
+BODY_LIMIT = 32 * 1024
+
+NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
+
+
+class Site:
+    """Both tenants on one address, with what they keep."""
+
+    def __init__(self, state: Path, public_url: str | None) -> None:
+        self.keys = KeyRing(state / "identity", directory.TENANTS.values())
+        self._public_url = public_url.rstrip("/") if public_url else None
+
+    def base(self, request: Request) -> str:
+        """Where issuers live: as configured, or the address this process is bound to.
+
+        Never the Host header: an issuer that changes with the name a client happens to use would
+        make tokens that the product refuses.
+        """
+        if self._public_url is not None:
+            return self._public_url
+        host, port = request.scope["server"]
+        return f"http://{host}:{port}"
+
+
+async def body_of(request: Request) -> bytes:
+    """The whole body. HTTPException 413 as soon as it is longer than the limit."""
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > BODY_LIMIT:
+            raise HTTPException(413, f"the body may have at most {BODY_LIMIT} bytes")
+    return bytes(body)
+
+
+def only_from_here(request: Request) -> None:
+    """HTTPException 403 for whoever is not on this machine, whatever address we listen on.
+
+    The Host header too must name this machine: a page from anywhere may give its own name the
+    address 127.0.0.1 (DNS rebinding), and would then be of the same origin.
+    """
+    peer = request.client.host if request.client else ""
+    hosts = request.headers.getlist("host")
+    if not peer or not ipaddress.ip_address(peer).is_loopback:
+        raise HTTPException(403, "this answers only to this machine")
+    if len(hosts) != 1 or not is_loopback(hosts[0]):
+        raise HTTPException(403, "this answers only to localhost, 127.0.0.1 and [::1]")
