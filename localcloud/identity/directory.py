@@ -1,5 +1,6 @@
 """Who and what the two tenants know: APIs, applications, workloads, groups and demo people."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -146,6 +147,8 @@ RESOURCES = frozenset(
     }
 )
 """What a managed identity can ask a token for."""
+_VAULT_HERE = re.compile(r"https://(0\.0\.1|vault\.localhost)(:[0-9]{1,5})?")
+"""Key Vault on this machine: an SDK asks for the parent domain of the address that it calls."""
 
 WORKLOADS: Mapping[str, Workload] = {
     workload.name: workload
@@ -221,6 +224,14 @@ PEOPLE = (
         "ada", "Ada Fischer", "ada00000-0000-4000-8000-000000000006", "admin", "administrators"
     ),
 )
+
+
+def resource(asked: str) -> str | None:
+    """The one of RESOURCES that `asked` names; None if it names none."""
+    name = asked.rstrip("/")
+    if _VAULT_HERE.fullmatch(name):
+        return KEY_VAULT
+    return name if name in RESOURCES else None
 
 
 def application(tenant: Kind, client_id: str) -> Application | None:

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from localcloud.identity import directory, tokens
-from localcloud.identity.directory import RESOURCES, Workload
+from localcloud.identity.directory import Workload
 from localcloud.identity.site import NO_STORE, Site, only_from_here
 
 API_VERSION: Final = "2019-08-01"
@@ -44,7 +44,7 @@ class ManagedIdentities:
                 " ClientId/ResourceId/PrincipalId.",
             )
         resource = query.get("resource", "")
-        if resource.rstrip("/") not in RESOURCES:
+        if directory.resource(resource) is None:
             return _refused(
                 400,
                 f"AADSTS500011: The resource principal named {resource[:128]} was not found in"

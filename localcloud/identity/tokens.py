@@ -11,6 +11,7 @@ from typing import Any
 
 import jwt
 
+from localcloud.identity import directory
 from localcloud.identity.directory import (
     EMPLOYEES,
     Api,
@@ -118,7 +119,7 @@ def for_workload(workload: Workload, resource: str) -> Claims:
             f"/Microsoft.ManagedIdentity/userAssignedIdentities/{workload.name}"
         ),
     }
-    if roles := workload.roles.get(resource.rstrip("/")):
+    if roles := workload.roles.get(directory.resource(resource) or ""):
         claims["roles"] = list(roles)
     return claims
 

@@ -56,6 +56,16 @@ async def test_the_unmodified_credential_gets_a_token_for_every_resource(
 
 
 @pytest.mark.usefixtures("as_platform")
+@pytest.mark.parametrize("resource", ["https://0.0.1:7083", "https://vault.localhost"])
+async def test_a_vault_on_this_machine_is_a_key_vault(stranger: Stranger, resource: str) -> None:
+    with ManagedIdentityCredential() as credential:
+        token = credential.get_token(f"{resource}/.default").token
+
+    claims = await stranger.verified(token, EMPLOYEES.id, resource)
+    assert claims["roles"] == ["Key Vault Secrets User"]
+
+
+@pytest.mark.usefixtures("as_platform")
 async def test_the_asynchronous_credential_gets_one_too_and_keeps_it(stranger: Stranger) -> None:
     async with AsyncManagedIdentityCredential() as credential:
         first = await credential.get_token("https://servicebus.azure.net//.default")
