@@ -74,6 +74,7 @@ from durable import cancel_order, fulfil_order, sync_catalogue
 from shared.auth import Authenticator, TrustedIssuer
 from shared.cache import Cache
 from shared.config import Settings
+from shared.credentials import Identity
 from shared.db import Database
 from shared.http import Api
 from shared.inbox import Inbox
@@ -92,15 +93,20 @@ from shared.secrets import Secrets, store_of
 settings = Settings.from_environment()
 now = partial(datetime.now, UTC)
 
+identity = Identity()
 database = Database(
-    settings.pg_url.get_secret_value(), max_size=settings.pg_pool_max, prepare=settings.pg_prepare
+    settings.pg_url.get_secret_value(),
+    max_size=settings.pg_pool_max,
+    prepare=settings.pg_prepare,
+    password=identity.password,
 )
-cache = Cache(settings.redis_url.get_secret_value())
+cache = Cache(settings.redis_url.get_secret_value(), identity)
 replica = (
     Database(
         settings.pg_read_url.get_secret_value(),
         max_size=settings.pg_pool_max,
         prepare=settings.pg_prepare,
+        password=identity.password,
     )
     if settings.pg_read_url is not None and settings.pg_read_url != settings.pg_url
     else None
@@ -194,7 +200,7 @@ shipping = Shipping(database, provider)
 control = SagaControl(database, stock, waits_s=settings.saga_waits_s)
 wording = Wording()
 digests = AddressDigests(settings.address_digest_key)
-feed = Feed(settings.redis_url.get_secret_value())
+feed = Feed(settings.redis_url.get_secret_value(), identity)
 sending = Sending(
     database,
     Preparing(database, customers, book, wording, digests, clock=now),

@@ -30,8 +30,9 @@ from notifier.problems import answer
 from notifier.registry import Registry
 from notifier.settings import Settings
 from notifier.tickets import Tickets
-from shared import telemetry
+from shared import redis_address, telemetry
 from shared.auth import Authenticator
+from shared.credentials import Identity
 from shared.problem import InternalError, MethodNotAllowed, NotFound, Problem
 
 ANSWER_WITHIN_S = 1.0
@@ -44,18 +45,22 @@ BROWSER_HEADERS = [
 _log = telemetry.logger(__name__)
 
 
-def assemble(settings: Settings) -> tuple[Parts, Redis]:
+def assemble(settings: Settings, identity: Identity) -> tuple[Parts, Redis]:
     """The parts of a replica, and the connection pool that they share."""
     # When everyone comes back at once, they wait for a connection instead of being refused.
-    pool = BlockingConnectionPool.from_url(
-        settings.redis_url.get_secret_value(),
-        decode_responses=True,
-        protocol=2,
-        retry=Retry(NoBackoff(), 0),
-        socket_timeout=ANSWER_WITHIN_S,
-        socket_connect_timeout=ANSWER_WITHIN_S,
-        max_connections=REDIS_CONNECTIONS,
-        timeout=ANSWER_WITHIN_S,
+    url = settings.redis_url.get_secret_value()
+    pool = BlockingConnectionPool(
+        **redis_address.options(
+            url,
+            identity,
+            decode_responses=True,
+            protocol=2,
+            retry=Retry(NoBackoff(), 0),
+            socket_timeout=ANSWER_WITHIN_S,
+            socket_connect_timeout=ANSWER_WITHIN_S,
+            max_connections=REDIS_CONNECTIONS,
+            timeout=ANSWER_WITHIN_S,
+        )
     )
     redis = Redis.from_pool(pool)
     metrics = Metrics()
@@ -68,7 +73,7 @@ def assemble(settings: Settings) -> tuple[Parts, Redis]:
         keys=keys,
         tickets=Tickets(redis),
         registry=registry,
-        backplane=Backplane(settings.redis_url.get_secret_value(), registry, metrics),
+        backplane=Backplane(url, registry, metrics, identity),
         hub=Hub(registry, History(redis), settings),
     )
     return parts, redis
@@ -76,7 +81,8 @@ def assemble(settings: Settings) -> tuple[Parts, Redis]:
 
 def create_app(settings: Settings) -> tuple[ASGIApp, Registry]:
     """The application, and the clients whom it serves."""
-    parts, redis = assemble(settings)
+    identity = Identity()
+    parts, redis = assemble(settings, identity)
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
@@ -91,6 +97,7 @@ def create_app(settings: Settings) -> tuple[ASGIApp, Registry]:
         await asyncio.gather(*tasks, return_exceptions=True)
         await parts.backplane.close()
         await redis.aclose()
+        await identity.close()
 
     middleware = [Middleware(_OwnOrigins, parts=parts)]
     if settings.notifier_allowed_origins:

@@ -6,14 +6,15 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from redis.asyncio import Redis
+from redis.asyncio import ConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from notifier.entries import Entry, place
 from notifier.metrics import Metrics
 from notifier.registry import Registry
-from shared import telemetry
+from shared import redis_address, telemetry
+from shared.credentials import Identity
 from shared.live import FEED, FEED_KEPT_S, LiveMessage
 
 BLOCK_S = 1.0
@@ -33,15 +34,25 @@ class Backplane:
     After an outage clients are told to fetch in any case: whoever published meanwhile could not.
     """
 
-    def __init__(self, redis_url: str, registry: Registry, metrics: Metrics) -> None:
-        self._redis = Redis.from_url(
-            redis_url,
-            decode_responses=True,
-            protocol=2,  # the shape of XREAD's answer depends on it
-            retry=Retry(NoBackoff(), 0),
-            socket_connect_timeout=ANSWER_WITHIN_S,
-            socket_timeout=BLOCK_S + ANSWER_WITHIN_S,
+    def __init__(
+        self,
+        redis_url: str,
+        registry: Registry,
+        metrics: Metrics,
+        identity: Identity | None = None,
+    ) -> None:
+        pool = ConnectionPool(
+            **redis_address.options(
+                redis_url,
+                identity,
+                decode_responses=True,
+                protocol=2,  # the shape of XREAD's answer depends on it
+                retry=Retry(NoBackoff(), 0),
+                socket_connect_timeout=ANSWER_WITHIN_S,
+                socket_timeout=BLOCK_S + ANSWER_WITHIN_S,
+            )
         )
+        self._redis = Redis.from_pool(pool)
         self._registry, self._metrics = registry, metrics
         self._position: str | None = None
         self._outage = False

@@ -1,12 +1,16 @@
 """Redis as a cache that may be missing, slow or emptied at any moment: never the truth."""
 
+import hashlib
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from shared import telemetry
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
+
+    from shared.credentials import Identity
 
 TIMEOUT_S = 0.05
 REST_S = 1.0
@@ -16,11 +20,19 @@ CONNECTIONS = 100
 _log = telemetry.logger(__name__)
 
 
+class Script:
+    """A script that Redis runs; sent once, then named by its digest."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.digest = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
+
+
 class Cache:
     """Fails open and fast: whatever happens to Redis, callers see a miss and no exception."""
 
-    def __init__(self, url: str) -> None:
-        self._url = url
+    def __init__(self, url: str, identity: "Identity | None" = None) -> None:
+        self._url, self._identity = url, identity
         self._redis: Redis | None = None
         self._rests_until = 0.0
 
@@ -74,6 +86,26 @@ class Cache:
             self._failed(fault)
             return None
 
+    async def run(
+        self, script: Script, keys: Sequence[str], arguments: Sequence[str | int]
+    ) -> Any | None:
+        """What the script answers, in one round trip; None while Redis is away.
+
+        Whether it ran is not known then.
+        """
+        if (redis := self._connected()) is None:
+            return None
+        from redis.exceptions import NoScriptError  # noqa: PLC0415 - heavy, see below
+
+        try:
+            try:
+                return await redis.evalsha(script.digest, len(keys), *keys, *arguments)
+            except NoScriptError:
+                return await redis.eval(script.text, len(keys), *keys, *arguments)
+        except Exception as fault:  # noqa: BLE001 - a cache may not fail its caller
+            self._failed(fault)
+            return None
+
     async def close(self) -> None:
         """Let go of the connections; the next use opens new ones."""
         redis, self._redis = self._redis, None
@@ -84,18 +116,27 @@ class Cache:
         if time.monotonic() < self._rests_until:
             return None
         if self._redis is None:
-            from redis.asyncio import Redis  # noqa: PLC0415 - heavy; paid for by who uses it
+            from redis.asyncio import (  # noqa: PLC0415 - heavy; paid for by who uses it
+                ConnectionPool,
+                Redis,
+            )
             from redis.asyncio.retry import Retry  # noqa: PLC0415
             from redis.backoff import NoBackoff  # noqa: PLC0415
 
-            self._redis = Redis.from_url(
-                self._url,
-                socket_timeout=TIMEOUT_S,
-                socket_connect_timeout=TIMEOUT_S,
-                retry=Retry(NoBackoff(), 0),
-                max_connections=CONNECTIONS,
-                decode_responses=True,
+            from shared import redis_address  # noqa: PLC0415
+
+            pool = ConnectionPool(
+                **redis_address.options(
+                    self._url,
+                    self._identity,
+                    socket_timeout=TIMEOUT_S,
+                    socket_connect_timeout=TIMEOUT_S,
+                    retry=Retry(NoBackoff(), 0),
+                    max_connections=CONNECTIONS,
+                    decode_responses=True,
+                )
             )
+            self._redis = Redis.from_pool(pool)
         return self._redis
 
     def _failed(self, fault: Exception) -> None:

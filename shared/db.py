@@ -9,6 +9,7 @@ from typing import Any
 import psycopg
 import psycopg.errors
 from psycopg.abc import PQGen
+from psycopg.conninfo import conninfo_to_dict
 from psycopg.generators import send
 from psycopg.rows import TupleRow
 from psycopg.types.json import JsonbDumper
@@ -100,8 +101,11 @@ class Database:
         max_size: int = 10,
         prepare: bool = True,
         statement_timeout_s: float = 10.0,
+        password: Callable[[], Awaitable[str]] | None = None,
     ) -> None:
+        """`password` is asked for each connection, if `conninfo` holds none and demands TLS."""
         self._conninfo, self._max_size, self._prepare = conninfo, max_size, prepare
+        self._password = password if password and _wants_password(conninfo) else None
         self._statement_timeout_s = statement_timeout_s
         self._begin = _BEGIN.format(statement_ms=int(statement_timeout_s * 1000)).encode()
         self._limits = _LIMITS.format(statement_ms=int(statement_timeout_s * 1000)).encode()
@@ -204,7 +208,7 @@ class Database:
             }
             self._pool = AsyncConnectionPool(
                 self._conninfo,
-                kwargs=options,
+                kwargs=options if self._password is None else self._with_password(options),
                 min_size=1,
                 max_size=self._max_size,
                 max_waiting=self._max_size * WAITERS_PER_CONNECTION,
@@ -216,6 +220,26 @@ class Database:
             self._loop = loop
             await self._pool.open()
         return self._pool
+
+    def _with_password(self, options: dict[str, Any]) -> Callable[[], Awaitable[dict[str, Any]]]:
+        """The options of the next connection: a token is good for an hour, a pool for longer."""
+        password = self._password
+        assert password is not None
+
+        async def next_options() -> dict[str, Any]:
+            try:
+                return options | {"password": await password()}
+            except Exception as fault:
+                # What the pool tries again, and what UNAVAILABLE tells its callers.
+                raise psycopg.OperationalError("there is no token for the database") from fault
+
+        return next_options
+
+
+def _wants_password(conninfo: str) -> bool:
+    """Whether a password is missing, and would be sent to nobody but the server."""
+    given = conninfo_to_dict(conninfo)
+    return not given.get("password") and given.get("sslmode") in {"verify-ca", "verify-full"}
 
 
 def _ended(connection: psycopg.AsyncConnection[Any]) -> bool:

@@ -23,6 +23,8 @@ from shared import telemetry
 if TYPE_CHECKING:
     from redis.asyncio import Redis
 
+    from shared.credentials import Identity
+
 FEED = "{live}:feed"
 """Every message. An entry has the fields `m`, the message, and `p`, the id of the entry before."""
 ERA = "{live}:era"
@@ -88,6 +90,12 @@ def group_stream(group: str) -> str:
     return f"{{live}}:group:{group}"
 
 
+type Event = Literal["notification", "order", "sessions_ended"]
+EVENTS = frozenset({"notification", "order", "sessions_ended"})
+"""The last one is for the notifier itself: `data` names the `sessions` of the person that are over,
+and `until` when whatever that person signed in to is, in seconds since 1970 or null."""
+
+
 @dataclass(frozen=True, slots=True)
 class LiveMessage:
     """Something that the members of `groups` are told at once, each of them one time.
@@ -99,7 +107,7 @@ class LiveMessage:
     """
 
     groups: tuple[str, ...]
-    event: Literal["notification", "order"]
+    event: Event
     id: str
     data: Mapping[str, JsonValue]
     owner: UUID | None = None
@@ -133,7 +141,7 @@ class LiveMessage:
             document = json.loads(text)
             owner = document.get("owner")
             event = document["event"]
-            if event not in {"notification", "order"} or not isinstance(document["data"], dict):
+            if event not in EVENTS or not isinstance(document["data"], dict):
                 raise ValueError("this is no live message")
             return cls(
                 groups=tuple(document["groups"]),
@@ -149,8 +157,8 @@ class LiveMessage:
 class Feed:
     """Where live messages are put."""
 
-    def __init__(self, redis_url: str) -> None:
-        self._url = redis_url
+    def __init__(self, redis_url: str, identity: "Identity | None" = None) -> None:
+        self._url, self._identity = redis_url, identity
         self._redis: Redis | None = None
         self._rests_until = 0.0
 
@@ -189,13 +197,18 @@ class Feed:
             from redis.asyncio.retry import Retry  # noqa: PLC0415
             from redis.backoff import NoBackoff  # noqa: PLC0415
 
+            from shared import redis_address  # noqa: PLC0415
+
             # Of many who publish at once some wait for a connection, within their time.
-            pool = BlockingConnectionPool.from_url(
-                self._url,
-                retry=Retry(NoBackoff(), 0),
-                max_connections=CONNECTIONS,
-                timeout=TIMEOUT_S,
-                decode_responses=True,
+            pool = BlockingConnectionPool(
+                **redis_address.options(
+                    self._url,
+                    self._identity,
+                    retry=Retry(NoBackoff(), 0),
+                    max_connections=CONNECTIONS,
+                    timeout=TIMEOUT_S,
+                    decode_responses=True,
+                )
             )
             self._redis = Redis.from_pool(pool)
         return self._redis
