@@ -13,6 +13,7 @@ from blueprints.audit.models import Verification
 from blueprints.audit.seals import Signer
 from blueprints.audit.verifying import Verifying
 from shared import db
+from shared.credentials import Identity
 from shared.db import Database
 
 SOMETHING_FOUND = 1
@@ -44,6 +45,11 @@ def main() -> None:
     envvar="AuditStorage__blobServiceUri",
     help="The account's blob endpoint, reached with the managed identity.",
 )
+@click.option(
+    "--trusted-ca-file",
+    envvar="TRUSTED_CA_FILE",
+    help="Authorities to trust instead of the public ones, in PEM.",
+)
 @click.option("--anchor-key", envvar="AUDIT_ANCHOR_KEY", help="The signing key itself.")
 @click.option(
     "--public-key",
@@ -59,6 +65,7 @@ def verify(
     anchors: Path | None,
     storage: str | None,
     storage_url: str | None,
+    trusted_ca_file: str | None,
     anchor_key: str | None,
     public_keys: tuple[str, ...],
 ) -> None:
@@ -73,7 +80,11 @@ def verify(
         raise click.UsageError("give --public-key or --anchor-key")
     if anchors is None and storage is None and storage_url is None:
         raise click.UsageError("give --anchors, --storage or --storage-url")
-    kept = FolderAnchors(anchors) if anchors else BlobAnchors(connection=storage, url=storage_url)
+    kept = (
+        FolderAnchors(anchors)
+        if anchors
+        else BlobAnchors(connection=storage, url=storage_url, trusted_ca_file=trusted_ca_file)
+    )
     try:
         outcome = asyncio.run(_verify(url, kept, keys, first, last))
     except AnchorsAway as fault:
@@ -99,7 +110,8 @@ async def _verify(
     first: int,
     last: int | None,
 ) -> Verification:
-    database = Database(url, max_size=1, statement_timeout_s=300)
+    identity = Identity()
+    database = Database(url, max_size=1, statement_timeout_s=300, password=identity.password)
     try:
         async for verification in Verifying(database, kept, keys).progress(first, last):
             outcome = verification
@@ -107,6 +119,7 @@ async def _verify(
                 click.echo(f"{outcome.to_seq} of {outcome.head_seq}", err=True)
     finally:
         await database.close()
+        await identity.close()
     return outcome
 
 

@@ -29,10 +29,17 @@ class BlobAnchors:
     The account by its connection string, or by its URL with the process's managed identity.
     """
 
-    def __init__(self, *, connection: str | None = None, url: str | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        connection: str | None = None,
+        url: str | None = None,
+        trusted_ca_file: str | None = None,
+    ) -> None:
         if connection is None and url is None:
             raise ValueError("give AuditStorage or AuditStorage__blobServiceUri")
         self._connection, self._url = connection, url
+        self._trusted: Any = trusted_ca_file or True
 
     async def days(self) -> list[date]:
         """The days that have an anchor, oldest first. Raises AnchorsAway."""
@@ -99,6 +106,7 @@ class BlobAnchors:
             "initial_backoff": 0.2,
             "increment_base": 1,
             "random_jitter_range": 0.1,
+            "connection_verify": self._trusted,
         }
         if self._connection is not None:
             client = ContainerClient.from_connection_string(self._connection, CONTAINER, **patience)

@@ -41,6 +41,11 @@ class CommunicationSettings(Protocol):
         """The resource's URL, to be used with a managed identity."""
         ...
 
+    @property
+    def trusted_ca_file(self) -> str | None:
+        """Authorities to trust instead of the public ones."""
+        ...
+
 
 class Answered(Exception):
     """The provider said no, by `status` and `code`.
@@ -112,6 +117,7 @@ class Provider:
             "permit_redirects": False,
             "connection_timeout": CONNECT_TIMEOUT_S,
             "read_timeout": self._timeout_s,
+            "connection_verify": self._settings.trusted_ca_file or True,
         }
 
     @contextlib.asynccontextmanager

@@ -32,6 +32,11 @@ class EventGridSettings(Protocol):
         """An access key of the topic; without it a managed identity publishes."""
         ...
 
+    @property
+    def trusted_ca_file(self) -> str | None:
+        """Authorities to trust instead of the public ones."""
+        ...
+
 
 class EventGridPublisher:
     """Publishes through one client per process, opened in the loop that first sends."""
@@ -76,7 +81,10 @@ class EventGridPublisher:
 
             credential = self._credential = DefaultAzureCredential()
         # The relay tries again anyway; a long retry here would hold a database transaction open.
-        return EventGridPublisherClient(endpoint, credential, retry_total=1)
+        trusted: Any = self._settings.trusted_ca_file or True
+        return EventGridPublisherClient(
+            endpoint, credential, retry_total=1, connection_verify=trusted
+        )
 
 
 def _batches(events: Sequence[Outgoing]) -> list[list[Outgoing]]:

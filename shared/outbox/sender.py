@@ -54,6 +54,11 @@ class ServiceBusSettings(Protocol):
         """Which managed identity, where there are several."""
         ...
 
+    @property
+    def trusted_ca_file(self) -> str | None:
+        """Authorities to trust instead of the public ones."""
+        ...
+
 
 class ServiceBusSender:
     """Sends through one client per process, with credentials by Azure's convention.
@@ -121,7 +126,12 @@ class ServiceBusSender:
         identity = settings.service_bus_client_id
         chosen = {"managed_identity_client_id": identity} if identity else {}
         self._credential = DefaultAzureCredential(**chosen)
-        return ServiceBusClient(settings.service_bus_namespace, self._credential, **patience)
+        return ServiceBusClient(
+            settings.service_bus_namespace,
+            self._credential,
+            connection_verify=settings.trusted_ca_file,
+            **patience,
+        )
 
     async def _discard(self, topic: str) -> None:
         sender = self._topics.pop(topic, None)

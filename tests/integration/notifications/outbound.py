@@ -45,6 +45,7 @@ class CommunicationAt:
 
     url: str
     communication_endpoint: str | None = None
+    trusted_ca_file: str | None = None
     key: str = KEY
 
     @property

@@ -71,6 +71,7 @@ class Connection:
     service_bus_connection: SecretStr
     service_bus_namespace: None = None
     service_bus_client_id: None = None
+    trusted_ca_file: None = None
 
 
 @pytest.fixture(scope="module")
