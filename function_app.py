@@ -138,7 +138,7 @@ api = Api(
     wrote=reads.wrote,
     access_log=AccessTrail(trail),
 )
-secrets = Secrets(store_of(settings))
+secrets = Secrets(store_of(settings, identity))
 faults, open_s = settings.partner_breaker_faults, settings.partner_breaker_open_s
 breakers = {
     "erp": Breaker("the ERP", faults=faults, open_s=open_s),

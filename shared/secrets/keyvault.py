@@ -2,20 +2,20 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Self
 
 from shared import telemetry
+from shared.credentials import Identity
 from shared.secrets.secret import SecretMissing, StoreAway
 
 if TYPE_CHECKING:
-    from azure.core.credentials_async import AsyncTokenCredential
+    from azure.core.credentials import AccessToken
     from azure.core.exceptions import HttpResponseError
+    from azure.core.pipeline.transport import AioHttpTransport
     from azure.keyvault.secrets.aio import SecretClient
 
-PATIENCE = {"retry_total": 1, "retry_backoff_factor": 0.1, "connection_timeout": 2}
-READ_TIMEOUT_S = 2
+CONNECT_TIMEOUT_S, READ_TIMEOUT_S = 2, 2
 CLOSE_TIMEOUT_S = 2.0
 DISABLED = "SecretDisabled"
 
@@ -23,18 +23,14 @@ _log = telemetry.logger(__name__)
 
 
 class KeyVault:
-    """The secrets of the vault at `url`, read with the process's identity.
+    """The secrets of the vault at `url`, read as `identity`.
 
-    `credential` makes the credential when it is first needed; it is closed with the client.
-    `ca_file` names a PEM file of certificate authorities to trust instead of the system's.
+    `ca_file` names a PEM file of private certificate authorities to trust beside the public ones.
     """
 
-    def __init__(
-        self, url: str, credential: "Callable[[], AsyncTokenCredential]", *, ca_file: str | None
-    ) -> None:
-        self._url, self._identity, self._ca_file = url, credential, ca_file
+    def __init__(self, url: str, identity: Identity, *, ca_file: str | None) -> None:
+        self._url, self._credential, self._ca_file = url, _Credential(identity), ca_file
         self._client: SecretClient | None = None
-        self._credential: AsyncTokenCredential | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
     async def fetch(self, name: str) -> str:
@@ -59,14 +55,12 @@ class KeyVault:
         return found.value
 
     async def close(self) -> None:
-        """Close the client and the credential; the next fetch opens new ones."""
+        """Close every connection; the next fetch opens new ones."""
         client, self._client = self._client, None
-        credential, self._credential = self._credential, None
-        for open_thing in (client, credential):
-            if open_thing is not None:
-                with contextlib.suppress(Exception):
-                    async with asyncio.timeout(CLOSE_TIMEOUT_S):
-                        await open_thing.close()
+        if client is not None:
+            with contextlib.suppress(Exception):
+                async with asyncio.timeout(CLOSE_TIMEOUT_S):
+                    await client.close()
 
     def _opened(self) -> "SecretClient":
         loop = asyncio.get_running_loop()
@@ -74,12 +68,55 @@ class KeyVault:
             # A heavy import: a process that reads no secret does not pay for it.
             from azure.keyvault.secrets.aio import SecretClient  # noqa: PLC0415
 
-            trust: dict[str, Any] = {"connection_verify": self._ca_file} if self._ca_file else {}
-            self._credential, self._loop = self._identity(), loop
+            self._loop = loop
             self._client = SecretClient(
-                self._url, self._credential, read_timeout=READ_TIMEOUT_S, **PATIENCE, **trust
+                self._url,
+                self._credential,
+                transport=_transport(self._ca_file),
+                retry_total=1,
+                retry_backoff_factor=0.1,
             )
         return self._client
+
+
+class _Credential:
+    """The platform's identity as the SDK asks for it."""
+
+    def __init__(self, identity: Identity) -> None:
+        self._identity = identity
+
+    async def get_token(self, *scopes: str, **_options: object) -> "AccessToken":
+        return await self._identity.token(scopes[0])
+
+    async def close(self) -> None:
+        """The identity is the composition root's."""
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_fault: object) -> None:
+        """See `close`."""
+
+
+def _transport(ca_file: str | None) -> "AioHttpTransport":
+    """The SDK's transport; its own option would trust the file's authorities alone."""
+    import ssl  # noqa: PLC0415 - as all that only a vault needs
+
+    import aiohttp  # noqa: PLC0415
+    from azure.core.pipeline.transport import AioHttpTransport  # noqa: PLC0415
+
+    trust = ssl.create_default_context()
+    if ca_file is not None:
+        trust.load_verify_locations(ca_file)
+    session = aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(ssl=trust),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        auto_decompress=False,
+        trust_env=True,
+    )
+    return AioHttpTransport(
+        session=session, connection_timeout=CONNECT_TIMEOUT_S, read_timeout=READ_TIMEOUT_S
+    )
 
 
 def _refused(refusal: "HttpResponseError") -> SecretMissing | StoreAway:

@@ -1,14 +1,12 @@
 """Which store the settings choose."""
 
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import Literal, Protocol
 
+from shared.credentials import Identity
 from shared.secrets.environment import Environment
 from shared.secrets.keeping import Store
 from shared.secrets.keyvault import KeyVault
 from shared.secrets.vault import Vault
-
-if TYPE_CHECKING:
-    from azure.core.credentials_async import AsyncTokenCredential
 
 type Provider = Literal["environment", "keyvault", "vault"]
 
@@ -42,7 +40,7 @@ class StoreSettings(Protocol):
         ...
 
 
-def store_of(settings: StoreSettings) -> Store:
+def store_of(settings: StoreSettings, identity: Identity) -> Store:
     """The store of the product's secrets; nothing is called before the first fetch.
 
     Raises ValueError when the chosen store has no address.
@@ -50,15 +48,9 @@ def store_of(settings: StoreSettings) -> Store:
     if settings.secrets_provider == "keyvault":
         if settings.key_vault_url is None:
             raise ValueError("SECRETS_PROVIDER=keyvault needs KEY_VAULT_URL")
-        return KeyVault(settings.key_vault_url, _identity, ca_file=settings.trusted_ca_file)
+        return KeyVault(settings.key_vault_url, identity, ca_file=settings.trusted_ca_file)
     if settings.secrets_provider == "vault":
         if settings.vault_addr is None or settings.vault_role is None:
             raise ValueError("SECRETS_PROVIDER=vault needs VAULT_ADDR and VAULT_ROLE")
         return Vault(settings.vault_addr, settings.vault_role, ca_file=settings.trusted_ca_file)
     return Environment(settings)
-
-
-def _identity() -> "AsyncTokenCredential":
-    from azure.identity.aio import ManagedIdentityCredential  # noqa: PLC0415 - heavy
-
-    return ManagedIdentityCredential()

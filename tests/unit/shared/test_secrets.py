@@ -13,6 +13,7 @@ import pytest
 from pydantic import BaseModel, ConfigDict, SecretStr
 from pydantic_core import PydanticSerializationError
 
+from shared.credentials import Identity
 from shared.secrets import Secret, SecretMissing, Secrets, SecretUnavailable, StoreAway, store_of
 from shared.secrets.environment import Environment
 from shared.secrets.keyvault import KeyVault
@@ -293,14 +294,15 @@ def settings(**chosen: str) -> SimpleNamespace:
 
 
 def test_the_settings_choose_the_store() -> None:
-    assert isinstance(store_of(settings(secrets_provider="environment")), Environment)
+    identity = Identity()
+    assert isinstance(store_of(settings(secrets_provider="environment"), identity), Environment)
     azure = settings(secrets_provider="keyvault", key_vault_url="https://shop.vault.azure.net")
-    assert isinstance(store_of(azure), KeyVault)
+    assert isinstance(store_of(azure, identity), KeyVault)
     hashicorp = settings(secrets_provider="vault", vault_addr="https://vault", vault_role="shop")
-    assert isinstance(store_of(hashicorp), Vault)
+    assert isinstance(store_of(hashicorp, identity), Vault)
 
 
 @pytest.mark.parametrize("provider", ["keyvault", "vault"])
 def test_a_store_without_an_address_is_refused(provider: str) -> None:
     with pytest.raises(ValueError, match=f"SECRETS_PROVIDER={provider} needs"):
-        store_of(settings(secrets_provider=provider))
+        store_of(settings(secrets_provider=provider), Identity())
