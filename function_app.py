@@ -70,8 +70,10 @@ from blueprints.products.gateway import ErpGateway
 from blueprints.products.service import ProductService
 from blueprints.products.stock import StockService
 from blueprints.products.sync import SyncService
+from blueprints.sessions import routes as session_routes
+from blueprints.sessions.service import SessionService, SignOuts
 from durable import cancel_order, fulfil_order, sync_catalogue
-from shared.auth import Authenticator, TrustedIssuer
+from shared.auth import Authenticator, Gateway, Sessions, StepUp, TrustedIssuer
 from shared.cache import Cache
 from shared.config import Settings
 from shared.credentials import Identity
@@ -118,6 +120,29 @@ dispatcher = Dispatchers(
 )
 inbox = Inbox(database)
 trail = Trail(database)
+sign_outs = SignOuts(database)
+signed_in = Sessions(
+    cache,
+    sign_outs,
+    client_limit=settings.user_limit_client,
+    employee_limit=settings.user_limit_employee,
+    kept_s=settings.session_ttl_s,
+)
+step_up = StepUp(settings.step_up_max_age_s)
+front_gate = (
+    Gateway(
+        TrustedIssuer(
+            "gateway",
+            settings.auth_gateway_issuer,
+            settings.auth_gateway_audience,
+            settings.auth_gateway_jwks_url,
+        ),
+        settings.auth_gateway_identities,
+        only=settings.auth_gateway_only,
+    )
+    if settings.auth_gateway_issuer is not None and settings.auth_gateway_jwks_url is not None
+    else None
+)
 api = Api(
     Authenticator(
         [
@@ -135,6 +160,9 @@ api = Api(
             ),
         ]
     ),
+    gateway=front_gate,
+    sessions=signed_in,
+    step_up=step_up,
     wrote=reads.wrote,
     access_log=AccessTrail(trail),
 )
@@ -201,6 +229,7 @@ control = SagaControl(database, stock, waits_s=settings.saga_waits_s)
 wording = Wording()
 digests = AddressDigests(settings.address_digest_key)
 feed = Feed(settings.redis_url.get_secret_value(), identity)
+sessions = SessionService(database, sign_outs, signed_in, feed)
 sending = Sending(
     database,
     Preparing(database, customers, book, wording, digests, clock=now),
@@ -241,7 +270,7 @@ health = Health(
     database,
     schemas=(
         *("messaging", "products", "customers", "orders"),
-        *("payments", "notifications", "audit"),
+        *("payments", "notifications", "audit", "sessions"),
     ),
     probes={
         "broker": listens(settings.service_bus_address),
@@ -268,6 +297,7 @@ for blueprint in (
     payment_activities.blueprint(authorising, capturing, refunding),
     notification_routes.blueprint(api, notifications, messages, preferring),
     notification_triggers.blueprint(intake, inbox, sending, digesting, reporting),
+    session_routes.blueprint(api, sessions),
     audit_routes.blueprint(api, audit, verifying),
     audit_triggers.blueprint(trail, anchoring, inbox),
     housekeeping_triggers.blueprint(Housekeeping(database, dispatcher)),

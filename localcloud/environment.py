@@ -38,6 +38,12 @@ FIXED: Mapping[str, str] = {
     "SAGA_WAITS_S": "1,2,4,8,15,30",
     "PAYMENT_RECONCILE_AFTER_S": "30",
     "ORDER_CURRENCY": "EUR",
+    "AUTH_GATEWAY_AUDIENCE": "api://order-platform",
+    "AUTH_GATEWAY_ONLY": "false",
+    "SESSION_TTL_S": "86400",
+    "USER_LIMIT_CLIENT": "1000",
+    "USER_LIMIT_EMPLOYEE": "5000",
+    "STEP_UP_MAX_AGE_S": "300",
 }
 """Settings that are the same on every laptop. Schedules are NCRONTAB: seconds first."""
 
@@ -112,6 +118,9 @@ def application_settings(
         "AUTH_CLIENTS_ISSUER": f"{clients}/v2.0",
         "AUTH_CLIENTS_AUDIENCE": directory.CLIENTS_API.audience,
         "AUTH_CLIENTS_JWKS_URL": f"{clients}/discovery/v2.0/keys",
+        "AUTH_GATEWAY_ISSUER": f"{employees}/v2.0",
+        "AUTH_GATEWAY_JWKS_URL": f"{employees}/discovery/v2.0/keys",
+        "AUTH_GATEWAY_IDENTITIES": directory.WORKLOADS["gateway"].object_id,
         "ERP_WSDL_URL": f"{url(ports, 'erp')}/erp?wsdl",
         "PAYMENT_GATEWAY_URL": url(ports, "payment"),
         "PAYMENT_GATEWAY_TOKEN_URL": f"{employees}/oauth2/v2.0/token",

@@ -4,6 +4,7 @@ import os
 from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
+from uuid import UUID
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
 
@@ -20,6 +21,9 @@ Waits = Annotated[
     BeforeValidator(_listed),
 ]
 """Seconds between attempts, written as in `1,2,4`."""
+Identities = Annotated[tuple[UUID, ...], BeforeValidator(_listed)]
+"""Object ids, separated by commas."""
+Limit = Annotated[int, Field(ge=0)]
 
 
 _REFERENCE = "@Microsoft.KeyVault("
@@ -79,6 +83,15 @@ class Settings(BaseModel):
     auth_employees_issuer: str
     auth_employees_audience: str
     auth_employees_jwks_url: str
+    auth_gateway_issuer: str | None = None
+    auth_gateway_audience: str = "api://order-platform"
+    auth_gateway_jwks_url: str | None = None
+    auth_gateway_identities: Identities = ()
+    auth_gateway_only: bool = False
+    session_ttl_s: Annotated[int, Field(ge=60)] = 86400
+    user_limit_client: Limit = 1000
+    user_limit_employee: Limit = 5000
+    step_up_max_age_s: Annotated[int, Field(ge=1)] = 300
 
     erp_wsdl_url: str
     payment_gateway_url: str
@@ -131,6 +144,16 @@ class Settings(BaseModel):
         for field in _NEEDED_WITH[provider]:
             if getattr(self, field) is None:
                 raise ValueError(f"SECRETS_PROVIDER={provider} needs {field.upper()}")
+        return self
+
+    @model_validator(mode="after")
+    def _knows_its_gateway(self) -> Self:
+        """All of the gateway or nothing: half of it would let in nobody, or anybody."""
+        issuer, keys = self.auth_gateway_issuer, self.auth_gateway_jwks_url
+        known = [issuer is not None, keys is not None, bool(self.auth_gateway_identities)]
+        if any(known) != all(known) or (self.auth_gateway_only and not all(known)):
+            needed = "AUTH_GATEWAY_ISSUER, AUTH_GATEWAY_JWKS_URL and AUTH_GATEWAY_IDENTITIES"
+            raise ValueError(f"name {needed} together")
         return self
 
     @property

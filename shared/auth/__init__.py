@@ -14,6 +14,8 @@ from shared.auth.caller import (
     Caller,
     access,
 )
+from shared.auth.gateway import Gateway
+from shared.auth.sessions import Ended, Endings, Seen, Sessions
 from shared.auth.step_up import StepUp
 from shared.auth.tokens import Authenticator, TrustedIssuer
 
@@ -30,6 +32,11 @@ __all__ = [
     "Access",
     "Authenticator",
     "Caller",
+    "Ended",
+    "Endings",
+    "Gateway",
+    "Seen",
+    "Sessions",
     "StepUp",
     "TrustedIssuer",
     "access",

@@ -9,6 +9,8 @@ PATIENT = {
     "PAYMENT_RECONCILE_AFTER_S": "2",
     "OUTBOX_RELAY_SCHEDULE": "* * * * * *",
     "PAYMENT_RECONCILE_SCHEDULE": "*/2 * * * * *",
+    # One client places all the orders.
+    "USER_LIMIT_CLIENT": "0",
     # Room for an order at each step at a time.
     "PG_POOL_MAX": "24",
     "AzureFunctionsJobHost__extensions__durableTask__maxConcurrentActivityFunctions": "48",

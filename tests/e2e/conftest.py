@@ -19,6 +19,9 @@ HURRIED = {
     "OUTBOX_RELAY_SCHEDULE": "* * * * * *",
     "PAYMENT_RECONCILE_SCHEDULE": "*/2 * * * * *",
     "NOTIFICATION_SENDING_SCHEDULE": "* * * * * *",
+    # A test run is one busy client.
+    "USER_LIMIT_CLIENT": "0",
+    "USER_LIMIT_EMPLOYEE": "0",
 }
 """Settings of the deployed application that make tests quick; everything else is as it ships."""
 

@@ -91,7 +91,7 @@ TABLES = """
     SELECT schemaname || '.' || relname AS name
     FROM pg_stat_user_tables
     WHERE schemaname IN (
-        'orders', 'products', 'customers', 'payments', 'notifications', 'messaging'
+        'orders', 'products', 'customers', 'payments', 'notifications', 'messaging', 'sessions'
     )
     ORDER BY name
 """

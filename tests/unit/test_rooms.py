@@ -18,6 +18,7 @@ SCHEMAS = {
     "admin": set(),
     "housekeeping": {"messaging"},
     "audit": {"audit"},
+    "sessions": {"sessions"},
 }
 """The schemas that each slice's SQL may name."""
 

@@ -1,0 +1,1 @@
+"""Sessions: where a person is signed in, and signing out of one or of all."""
