@@ -15,7 +15,7 @@ from blueprints.audit.anchoring import Anchoring
 from blueprints.audit.gateway import BlobAnchors
 from blueprints.audit.seals import Signer
 from blueprints.audit.service import AuditService
-from blueprints.audit.trail import AccessTrail, Trail
+from blueprints.audit.trail import AccessTrail, OnBehalfTrail, Trail
 from blueprints.audit.verifying import Verifying
 from blueprints.customers import routes as customer_routes
 from blueprints.customers.finding import Finding
@@ -199,7 +199,7 @@ provider = ShippingGateway(
 )
 
 book = OrderBook(database)
-customers = CustomerService(database)
+customers = CustomerService(database, step_up)
 finding = Finding(reads)
 products = ProductService(database, cache)
 browsing = Browsing(reads)
@@ -220,7 +220,14 @@ reconciling = Reconciling(
     answering=answering,
     after_s=settings.payment_reconcile_after_s,
 )
-placing = Placing(database, products, customers, dispatcher, currency=settings.order_currency)
+placing = Placing(
+    database,
+    products,
+    customers,
+    dispatcher,
+    OnBehalfTrail(trail),
+    currency=settings.order_currency,
+)
 orders = OrderService(database, stock, dispatcher, reads)
 cancelling = Cancelling(database, dispatcher)
 fulfilment = Fulfilment(database, stock, dispatcher)

@@ -16,6 +16,7 @@ type ActorKind = Literal["client", "employee", "platform"]
 
 ERASED_ACTION = "audit.details_erased"
 READ_ACTION = "personal_data.read"
+ON_BEHALF_ACTION = "order.placed_on_behalf"
 CUSTOMER = "customer"
 """The kind of subject whose id is a person's."""
 

@@ -8,7 +8,7 @@ from datetime import UTC
 from uuid import UUID
 
 from blueprints.audit import chain, entries_repository
-from blueprints.audit.models import CUSTOMER, READ_ACTION, Entry, Link
+from blueprints.audit.models import CUSTOMER, ON_BEHALF_ACTION, READ_ACTION, Entry, Link
 from shared import db, inbox, telemetry
 from shared.db import Database, Transaction
 from shared.http import Disclosure
@@ -133,6 +133,33 @@ class AccessTrail:
                 for person_id in disclosure.people
             ]
         )
+
+
+class OnBehalfTrail:
+    """Records what employees do in a customer's name; what blueprints.orders asks of it."""
+
+    def __init__(self, trail: Trail) -> None:
+        self._trail = trail
+
+    async def ordered(
+        self, tx: Transaction, *, employee_id: UUID, customer_id: UUID, order_id: UUID, reason: str
+    ) -> None:
+        """One entry about the customer, in the transaction that places the order."""
+        entry = Entry(
+            ledger="gdpr",
+            origin="manual",
+            action=ON_BEHALF_ACTION,
+            actor_kind="employee",
+            actor_id=employee_id,
+            subject_kind="order",
+            subject_id=order_id,
+            order_id=order_id,
+            person_id=customer_id,
+            operation="place_order",
+            correlation_id=telemetry.correlation_id() or telemetry.new_correlation_id(),
+            payload=payload({"reason": reason}),
+        )
+        await self._trail.append(tx, [entry])
 
 
 def of_event(event: Event) -> Entry:

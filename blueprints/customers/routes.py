@@ -16,7 +16,7 @@ from blueprints.customers.models import (
 from blueprints.customers.service import CustomerService
 from shared.auth import CUSTOMER_SERVICE, EMPLOYEES, access
 from shared.http import Api, Call, Discloses, Page, Reply, etag_of, version_of
-from shared.problem import EtagMismatch, Forbidden, InvalidCursor, NotFound
+from shared.problem import EtagMismatch, Forbidden, InvalidCursor, NotFound, RecentSignInRequired
 
 SCOPE = "customers.readwrite"
 CLIENTS = access(clients=SCOPE)
@@ -81,7 +81,7 @@ def blueprint(api: Api, customers: CustomerService, finding: Finding) -> func.Bl
         access=WRITERS,
         body=UpdateCustomer,
         returns=Customer,
-        raises=(NotFound, EtagMismatch, Forbidden),
+        raises=(NotFound, EtagMismatch, Forbidden, RecentSignInRequired),
         if_match=True,
         discloses=PROFILE,
         etag=True,
@@ -90,6 +90,7 @@ def blueprint(api: Api, customers: CustomerService, finding: Finding) -> func.Bl
         """Replace a customer's profile.
 
         What is left out is emptied, except status and segment, which only employees may name.
+        Another email needs a sign-in of a moment ago.
         """
         customer_id, version = call.uuid("customer_id"), version_of(call.if_match)
         return _reply(await customers.update(call.caller, customer_id, version, call.body))

@@ -12,7 +12,7 @@ from blueprints.customers.models import (
     Standing,
     UpdateCustomer,
 )
-from shared.auth import Caller
+from shared.auth import Caller, StepUp
 from shared.db import Database, Pending, Transaction
 from shared.problem import EtagMismatch, Forbidden, NotFound
 
@@ -20,8 +20,8 @@ from shared.problem import EtagMismatch, Forbidden, NotFound
 class CustomerService:
     """Registration and profiles."""
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def __init__(self, database: Database, step_up: StepUp) -> None:
+        self._database, self._step_up = database, step_up
 
     async def register(self, caller: Caller, profile: Profile) -> tuple[Customer, bool]:
         """The calling client as a customer, and whether this call made it.
@@ -51,12 +51,16 @@ class CustomerService:
         """The customer with the profile replaced, if it still has this version.
 
         Raises NotFound as `get` does; EtagMismatch if it changed since; Forbidden if a client names
-        a status or segment.
+        a status or segment; RecentSignInRequired for another email, to which whoever has it can
+        have everything else sent.
         """
         _check_may_see(caller, customer_id)
         if caller.is_client and (update.status is not None or update.segment is not None):
             raise Forbidden("only employees set the status or segment of a customer")
         async with self._database.transaction() as tx:
+            before = await repository.customer(tx, customer_id)
+            if before is not None and before.email != update.email:
+                self._step_up.check(caller)
             changed = await repository.change(tx, customer_id, version, update)
             customer = await repository.customer(tx, customer_id)
         if customer is None:

@@ -64,6 +64,16 @@ class Dispatcher(Protocol):
         ...
 
 
+class OnBehalf(Protocol):
+    """Keeps on record what is done in a customer's name."""
+
+    async def ordered(
+        self, tx: Transaction, *, employee_id: UUID, customer_id: UUID, order_id: UUID, reason: str
+    ) -> None:
+        """Record it in this transaction, which commits soon."""
+        ...
+
+
 class Placing:
     """Orders come in here. `currency` is the one that all orders are in."""
 
@@ -73,11 +83,12 @@ class Placing:
         catalogue: Catalogue,
         customers: Customers,
         dispatcher: Dispatcher,
+        on_behalf: OnBehalf,
         *,
         currency: str,
     ) -> None:
         self._database, self._catalogue, self._customers = database, catalogue, customers
-        self._dispatcher, self._currency = dispatcher, currency
+        self._dispatcher, self._on_behalf, self._currency = dispatcher, on_behalf, currency
 
     async def place(self, caller: Caller, request: PlaceOrder, key: IdempotencyKey) -> Order:
         """Price the lines and record the order with its event, all or nothing.
@@ -117,13 +128,23 @@ class Placing:
     async def _recorded(self, new: repository.NewOrder, key: IdempotencyKey) -> Order:
         """The order, written down with its event under `key`. Raises idempotency.Taken.
 
-        One round trip: nothing that is written depends on an answer.
+        One round trip: nothing that is written depends on an answer. What an employee orders for a
+        customer is on record as such, or is not ordered.
         """
         with idempotency.unless_taken():
             async with self._database.pipelined() as tx:
                 await idempotency.take(tx, key, json.dumps({"order_id": str(new.id)}))
                 placed = await repository.insert(tx, new)
                 await _announce(tx, new)
+                if new.on_behalf_reason is not None:
+                    # Last: from here to the commit everybody else waits for the trail.
+                    await self._on_behalf.ordered(
+                        tx,
+                        employee_id=new.placed_by,
+                        customer_id=new.customer_id,
+                        order_id=new.id,
+                        reason=new.on_behalf_reason,
+                    )
             return _order(new, *await placed())
 
     async def _quote(self, customer_id: UUID, request: PlaceOrder) -> Quote:

@@ -11,7 +11,7 @@ import pytest
 
 from blueprints.audit import chain, repository
 from blueprints.audit.models import Entry, Head
-from blueprints.audit.trail import Trail, of_event
+from blueprints.audit.trail import OnBehalfTrail, Trail, of_event
 from blueprints.audit.verifying import Verifying
 from shared.db import Database
 from shared.inbox import Event, Rejected
@@ -57,6 +57,34 @@ async def test_two_processes_at_once_never_break_the_chain(
 
     outcome = await verifying.part(1, None)
     assert (outcome.findings, outcome.verified) == ([], 960)
+
+
+async def test_an_order_in_a_customer_s_name_stands_on_that_customer_s_record(
+    trail: Trail, app: Database
+) -> None:
+    employee_id, customer_id, order_id = uuid4(), uuid4(), uuid4()
+
+    async with app.pipelined() as tx:
+        await OnBehalfTrail(trail).ordered(
+            tx,
+            employee_id=employee_id,
+            customer_id=customer_id,
+            order_id=order_id,
+            reason="phoned in",
+        )
+
+    async with app.reading() as tx:
+        found = await tx.execute(
+            "SELECT t.action, t.origin, t.actor_kind, t.actor_id, t.subject_id, t.person_id,"
+            " d.payload FROM audit.gdpr_audit_trail AS t JOIN audit.details AS d ON d.seq = t.seq"
+        )
+        assert await found.fetchall() == [
+            (
+                *("order.placed_on_behalf", "manual", "employee"),
+                *(employee_id, order_id, customer_id),
+                '{"reason":"phoned in"}',
+            )
+        ]
 
 
 async def test_an_event_is_recorded_once(trail: Trail, app: Database) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 from uuid import UUID
@@ -14,7 +15,7 @@ from uuid_utils.compat import uuid7
 from blueprints.customers import routes
 from blueprints.customers.models import Contact
 from blueprints.customers.service import CustomerService
-from shared.auth import Caller
+from shared.auth import CUSTOMER_SERVICE, Caller, StepUp
 from shared.db import Database
 from shared.http import Api
 from tests.rig.accesses import Accesses
@@ -84,13 +85,22 @@ class Portal:
         return await function(request)
 
 
-def client(person: UUID | None = None) -> Caller:
-    return Caller("client", person or uuid7(), scopes=frozenset({"customers.readwrite"}))
-
-
-def employee(role: str) -> Caller:
+def client(person: UUID | None = None, *, signed_in_s_ago: float = 10) -> Caller:
     return Caller(
-        "employee", uuid7(), roles=frozenset({role}), scopes=frozenset({"employee.access"})
+        "client",
+        person or uuid7(),
+        scopes=frozenset({"customers.readwrite"}),
+        signed_in_at=int(time.time() - signed_in_s_ago),
+    )
+
+
+def employee(role: str, *, signed_in_s_ago: float = 10) -> Caller:
+    return Caller(
+        "employee",
+        uuid7(),
+        roles=frozenset({role}),
+        scopes=frozenset({"employee.access"}),
+        signed_in_at=int(time.time() - signed_in_s_ago),
     )
 
 
@@ -100,7 +110,7 @@ def told(response: func.HttpResponse) -> Any:
 
 @pytest.fixture(scope="module")
 def customers(database: Database) -> CustomerService:
-    return CustomerService(database)
+    return CustomerService(database, StepUp(300))
 
 
 @pytest.fixture(scope="module")
@@ -230,6 +240,44 @@ async def test_employees_read_any_customer(portal: Portal, role: str) -> None:
     assert portal.accesses.shown()[-1:] == [
         ("get_customer", 1, ("default_address", "email", "name", "phone"))
     ]
+
+
+@pytest.mark.parametrize("role", [None, CUSTOMER_SERVICE])
+async def test_another_email_needs_a_sign_in_of_a_moment_ago(
+    portal: Portal, database: Database, role: str | None
+) -> None:
+    alice = client()
+    await portal.call("register_customer", alice, body=PROFILE)
+    before = await rows(database, alice.id)
+    who = (
+        client(alice.id, signed_in_s_ago=400)
+        if role is None
+        else employee(role, signed_in_s_ago=400)
+    )
+
+    refused = await portal.call(
+        "update_customer",
+        who,
+        customer_id=alice.id,
+        body=PROFILE | {"email": "other@clients.example"},
+        if_match='"1"',
+    )
+    same = await portal.call(
+        "update_customer",
+        who,
+        customer_id=alice.id,
+        body=PROFILE | {"name": "Alice Married"},
+        if_match='"1"',
+    )
+
+    assert (refused.status_code, told(refused)["code"]) == (401, "recent-sign-in-required")
+    assert refused.headers["WWW-Authenticate"] == (
+        'Bearer error="insufficient_user_authentication", error_description="this needs a recent '
+        'sign-in: sign in again, then repeat the request", max_age="300"'
+    )
+    assert (same.status_code, same.headers["ETag"]) == (200, '"2"')
+    (after,) = await rows(database, alice.id)
+    assert after == before[0] | {"name": "Alice Married", "version": 2}
 
 
 async def test_a_customer_replaces_the_whole_profile(portal: Portal, database: Database) -> None:

@@ -164,6 +164,22 @@ class Dispatched:
 
 
 @dataclass
+class OnBehalf:
+    """Notes what was done in whose name; refuses to while `broken`."""
+
+    entries: list[tuple[UUID, UUID, UUID, str]] = field(default_factory=list)
+    broken: bool = False
+
+    async def ordered(
+        self, tx: Transaction, *, employee_id: UUID, customer_id: UUID, order_id: UUID, reason: str
+    ) -> None:
+        del tx
+        if self.broken:
+            raise OSError("the trail is away")
+        self.entries.append((employee_id, customer_id, order_id, reason))
+
+
+@dataclass
 class Shop:
     """Everything about orders, wired as in the function app."""
 
@@ -174,11 +190,14 @@ class Shop:
     payments: Payments = field(default_factory=Payments)
     messages: Messages = field(default_factory=Messages)
     dispatched: Dispatched = field(default_factory=Dispatched)
+    on_behalf: OnBehalf = field(default_factory=OnBehalf)
 
     def __post_init__(self) -> None:
         database, dispatched = self.database, self.dispatched
         self.book = OrderBook(database)
-        self.placing = Placing(database, self.catalogue, self.customers, dispatched, currency="EUR")
+        self.placing = Placing(
+            database, self.catalogue, self.customers, dispatched, self.on_behalf, currency="EUR"
+        )
         self.orders = OrderService(database, self.stock, dispatched, ReadSide(database))
         self.cancelling = Cancelling(database, dispatched)
         self.fulfilment = Fulfilment(database, self.stock, dispatched)

@@ -57,6 +57,18 @@ async def test_an_employee_orders_for_a_customer_with_a_reason(shop: Shop) -> No
     assert (order.customer_id, order.placed_on_behalf) == (alice.id, True)
     assert await shop.moves(order) == [(None, "placed", "employee", "phoned in")]
     assert await shop.orders.get(alice, order.id) == order
+    assert shop.on_behalf.entries == [(CARLA.id, alice.id, order.id, "phoned in")]
+
+
+async def test_what_cannot_be_put_on_record_is_not_ordered_for_a_customer(shop: Shop) -> None:
+    before = await shop.rows()
+    shop.on_behalf.broken = True
+
+    with pytest.raises(OSError, match="the trail is away"):
+        await shop.place(CARLA, customer_id=client().id, reason="phoned in")
+
+    shop.on_behalf.broken = False
+    assert await shop.rows() == before
 
 
 async def test_numbers_are_unique_and_go_up(shop: Shop) -> None:

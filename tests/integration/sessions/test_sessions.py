@@ -7,6 +7,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from blueprints.sessions import repository
 from blueprints.sessions import service as service_module
 from shared.auth import Caller, Ended
 from shared.auth import session_scripts as scripts
@@ -126,7 +127,7 @@ async def test_redis_s_word_that_a_session_goes_on_counts_for_a_minute(door: Doo
     asked_at = int(await door.redis.hget(ended, str(caller.session)) or 0)
     # Somebody's copy of Redis that has not heard of the sign-out.
     async with door.database.transaction() as tx:
-        await service_module.repository.end(tx, caller.id, [caller.session])
+        await repository.end(tx, caller.id, [caller.session])
     assert await is_in(door, caller)
 
     await door.redis.hset(ended, str(caller.session), str(asked_at - scripts.KNOWN_FOR_S))
@@ -238,7 +239,8 @@ async def test_only_fifty_sessions_of_a_person_are_remembered(door: Door) -> Non
 async def test_what_redis_knows_of_endings_does_not_grow_without_end(door: Door) -> None:
     person = uuid4()
     _, ended, _ = scripts.keys(person)
-    await door.redis.hset(ended, mapping={"*": "5"} | {str(n): "1" for n in range(501)})
+    await door.redis.hset(ended, items=[text for n in range(501) for text in (str(n), "1")])
+    await door.redis.hset(ended, "*", "5")
     assert await door.registry.tell(person, {UUID(int=1): True}, None)
     assert await door.redis.hgetall(ended) == {"*": "5", str(UUID(int=1)): "e"}
     assert 86_000 < await door.redis.ttl(ended) <= 86_400
