@@ -79,6 +79,7 @@ from shared.config import Settings
 from shared.credentials import Identity
 from shared.db import Database
 from shared.http import Api
+from shared.http.openapi import SignIn
 from shared.inbox import Inbox
 from shared.live import Feed
 from shared.outbox import (
@@ -308,7 +309,11 @@ for blueprint in (
     audit_routes.blueprint(api, audit, verifying),
     audit_triggers.blueprint(trail, anchoring, inbox),
     housekeeping_triggers.blueprint(Housekeeping(database, dispatcher)),
-    admin_routes.blueprint(api, health),
+    admin_routes.blueprint(
+        api,
+        health,
+        SignIn.of_issuers(settings.auth_clients_issuer, settings.auth_employees_issuer),
+    ),
     fulfil_order.bp,
     cancel_order.bp,
     sync_catalogue.bp,

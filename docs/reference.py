@@ -6,6 +6,7 @@ import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 SAMPLE = ROOT / "local.settings.sample.json"
@@ -110,13 +111,48 @@ def problems_page() -> str:
     )
 
 
-PAGES = {"api.md": api_page, "problems.md": problems_page}
+PAGES = {"docs/api.md": api_page, "docs/problems.md": problems_page}
+
+VERSIONS: dict[str, tuple[str, ...]] = {
+    "external": ("v1", "v2"),
+    "internal": ("v1", "v2"),
+    "partners": ("v1",),
+}
+"""The versions that each proxy shows."""
+
+
+def documents() -> Iterator[tuple[str, dict[str, Any]]]:
+    """The gateway's documents by their paths, as API Management imports them."""
+    import function_app  # noqa: PLC0415
+    from shared.http.openapi import Documents, SignIn  # noqa: PLC0415
+
+    # API Management ignores where people sign in; whoever serves the documents puts in the truth.
+    sign_in = SignIn(
+        clients="https://sign-in.example/clients/oauth2/v2.0",
+        employees="https://sign-in.example/employees/oauth2/v2.0",
+    )
+    made = Documents(function_app.api, sign_in)
+    for proxy, versions in VERSIONS.items():
+        for version in versions:
+            suffix = "" if version == "v1" else f"-{version}"
+            yield f"apim/openapi/{proxy}{suffix}.json", made.of_proxy(proxy, version)
+
+
+def written() -> dict[str, str]:
+    """Every generated file: its text by its path."""
+    pages = {name: page() for name, page in PAGES.items()}
+    made = {
+        name: json.dumps(document, indent=1, ensure_ascii=False) + "\n"
+        for name, document in documents()
+    }
+    return pages | made
 
 
 def main() -> None:
     load()
-    for name, page in PAGES.items():
-        (ROOT / "docs" / name).write_text(page())
+    for name, text in written().items():
+        (ROOT / name).parent.mkdir(parents=True, exist_ok=True)
+        (ROOT / name).write_text(text)
 
 
 if __name__ == "__main__":

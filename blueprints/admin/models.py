@@ -2,7 +2,12 @@
 
 from typing import Literal
 
-from pydantic import BaseModel
+from pydantic import BaseModel, JsonValue, RootModel
+
+
+class OpenApiDocument(RootModel[dict[str, JsonValue]]):
+    """An OpenAPI 3.0.3 document."""
+
 
 State = Literal["up", "down"]
 Circuit = Literal["closed", "open", "half_open"]

@@ -1,17 +1,21 @@
-"""Health of the platform, and the answer where nothing is."""
+"""Health of the platform, the API's documents, and the answer where nothing is."""
+
+from functools import cache
 
 import azure.functions as func
 
-from blueprints.admin.models import Liveness, Readiness
+from blueprints.admin.models import Liveness, OpenApiDocument, Readiness
 from blueprints.admin.service import Health
 from shared.auth import ANYONE
 from shared.http import Api, Call, Reply
+from shared.http.openapi import Documents, SignIn
+from shared.problem import NotFound
 
 ANONYMOUS = func.AuthLevel.ANONYMOUS
 EVERY_METHOD = ["DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"]
 
 
-def blueprint(api: Api, health: Health) -> func.Blueprint:
+def blueprint(api: Api, health: Health, sign_in: SignIn) -> func.Blueprint:
     """The functions of this slice."""
     bp = func.Blueprint()
 
@@ -28,6 +32,8 @@ def blueprint(api: Api, health: Health) -> func.Blueprint:
         readiness = await health.readiness()
         return Reply(readiness, status=200 if readiness.status == "ready" else 503)
 
+    _documents(bp, api, sign_in)
+
     # The host tries routes in the order of their functions' names: this one must come last.
     @bp.route(route="{*path}", methods=EVERY_METHOD, auth_level=ANONYMOUS)
     async def zz_unmatched_path(req: func.HttpRequest) -> func.HttpResponse:
@@ -35,3 +41,26 @@ def blueprint(api: Api, health: Health) -> func.Blueprint:
         return api.unmatched(req, req.route_params.get("path", ""))
 
     return bp
+
+
+def _documents(bp: func.Blueprint, api: Api, sign_in: SignIn) -> None:
+    @cache
+    def made() -> Documents:
+        """Not before the first request: the API must serve all its routes, and it takes time."""
+        return Documents(api, sign_in)
+
+    @bp.route(route="v3/api-docs", methods=["GET"], auth_level=ANONYMOUS)
+    @api.operation(returns=OpenApiDocument, access=ANYONE)
+    async def get_api_docs(_call: Call[None, None]) -> OpenApiDocument:
+        """What this app serves, as OpenAPI 3.0. The gateway shows less of it, by caller."""
+        return OpenApiDocument(made().of_service())
+
+    @bp.route(route="v3/api-docs/{service:alpha}", methods=["GET"], auth_level=ANONYMOUS)
+    @api.operation(returns=OpenApiDocument, access=ANYONE, raises=(NotFound,))
+    async def get_service_api_docs(call: Call[None, None]) -> OpenApiDocument:
+        """What one part of this app serves, as OpenAPI 3.0."""
+        try:
+            return OpenApiDocument(made().of_service(call.path["service"].lower()))
+        except KeyError as fault:
+            known = ", ".join(made().services())
+            raise NotFound(f"there is no such part; these are: {known}") from fault

@@ -125,6 +125,12 @@ class CancelQuery(Query):
     reason: CancelCause
 
 
+class CancelOrder(Body):
+    """Why an order is called off; only employees may name one of EMPLOYEE_CAUSES."""
+
+    reason: CancelCause
+
+
 class OrderQuery(Query):
     """Which orders to list, newest first. `text` finds words of product names, SKUs and the number.
 

@@ -1,5 +1,7 @@
 """HTTP of orders: clients their own, employees all."""
 
+from datetime import date
+
 import azure.functions as func
 
 from blueprints.orders.cancelling import Cancelling
@@ -7,6 +9,7 @@ from blueprints.orders.delivery import Delivery
 from blueprints.orders.delivery_models import RatesRequest, ShippingRates, Tracking
 from blueprints.orders.models import (
     AddressNotServed,
+    CancelOrder,
     CancelQuery,
     CardNumberRefused,
     CountryNotServed,
@@ -27,7 +30,7 @@ from blueprints.orders.placing import Placing
 from blueprints.orders.service import OrderService
 from blueprints.orders.timeline import OrderTimeline
 from shared.auth import ADMIN, CUSTOMER_SERVICE, EMPLOYEES, ORDER_MANAGER, access
-from shared.http import Api, Call, Discloses, Page, Reply, etag_of, version_of
+from shared.http import Api, Call, Deprecated, Discloses, Page, Reply, etag_of, version_of
 from shared.problem import (
     EtagMismatch,
     IdempotencyKeyReused,
@@ -40,6 +43,7 @@ SCOPE = "orders.readwrite"
 BUYERS = access(clients=SCOPE, employees=(CUSTOMER_SERVICE,))
 READERS = access(clients=SCOPE, employees=EMPLOYEES)
 MOVERS = access(employees=(ORDER_MANAGER, ADMIN))
+GIVES_WAY = Deprecated(date(2026, 11, 24), date(2027, 11, 30), "request_cancellation")
 ADDRESSEE = Discloses(fields=("shipping_address",), people=lambda order: (order.customer_id,))
 
 
@@ -161,6 +165,7 @@ def blueprint(
         discloses=ADDRESSEE,
         etag=True,
         location=True,
+        deprecated=GIVES_WAY,
     )
     async def cancel_order_request(call: Call[None, CancelQuery]) -> Reply[Order]:
         """Call an order off before it is shipped.
@@ -170,6 +175,33 @@ def blueprint(
         `reason` is one of a closed set of codes, never words: URLs are logged.
         """
         order = await cancelling.request(call.caller, call.uuid("order_id"), call.query.reason)
+        return Reply(order, etag=etag_of(order.version), location=_location(order))
+
+    @bp.route(
+        route="v2/orders/{order_id:guid}/cancellation",
+        methods=["POST"],
+        auth_level=func.AuthLevel.ANONYMOUS,
+    )
+    @api.operation(
+        access=READERS,
+        body=CancelOrder,
+        returns=Order,
+        status=202,
+        idempotency_key=True,
+        raises=(NotFound, OrderNotCancellable, IdempotencyKeyReused),
+        discloses=ADDRESSEE,
+        etag=True,
+        location=True,
+    )
+    async def request_cancellation(call: Call[CancelOrder, None]) -> Reply[Order]:
+        """Call an order off before it is shipped.
+
+        The request is accepted at once; stock, money and shipment are given back one after the
+        other, and the order is `cancelled` when all of that is done.
+        """
+        order = await cancelling.request(
+            call.caller, call.uuid("order_id"), call.body.reason, call.idempotency
+        )
         return Reply(order, etag=etag_of(order.version), location=_location(order))
 
     @bp.route(

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import azure.functions as func
 import pytest
@@ -251,6 +251,52 @@ async def test_only_a_known_cause_cancels_an_order(
     assert [error["field"] for error in problem["errors"]] == ["reason"]
     assert "Alice" not in json.dumps(problem)
     assert await shop.rows() == before
+
+
+async def cancellation(http: Http, order_id: str, key: str, reason: str) -> Answer:
+    return await http(
+        "request_cancellation",
+        ALICE,
+        path={"order_id": order_id},
+        body={"reason": reason},
+        headers={"idempotency-key": key},
+        method="POST",
+    )
+
+
+async def test_a_cancellation_of_version_two_is_accepted_once_per_key(
+    http: Http, shop: Shop
+) -> None:
+    order = (await http.place())[2]
+    key = str(uuid4())
+
+    status, headers, body = await cancellation(http, order["id"], key, "changed_mind")
+
+    assert (status, headers["ETag"]) == (202, '"2"')
+    assert headers["Location"] == f"/api/v1/orders/{order['id']}"
+    assert (body["status"], body["cancel_cause"]) == ("cancelling", "changed_mind")
+    again = await cancellation(http, order["id"], key, "changed_mind")
+    assert (again[0], again[2]) == (202, body)
+    other = await cancellation(http, order["id"], key, "other")
+    assert (other[0], other[2]["code"]) == (422, "idempotency-key-reused")
+    seen = await shop.orders.get(ALICE, UUID(order["id"]))
+    assert (seen.version, seen.cancel_cause) == (2, "changed_mind")
+
+
+async def test_a_cancellation_of_version_two_that_is_refused_leaves_its_key_free(
+    http: Http,
+) -> None:
+    theirs = (await http.place(BRUNO))[2]
+    key = str(uuid4())
+
+    refused = await cancellation(http, theirs["id"], key, "changed_mind")
+    assert (refused[0], refused[2]["code"]) == (404, "not-found")
+    assert (await http("get_order", BRUNO, path={"order_id": theirs["id"]}))[2] == theirs
+
+    mine = (await http.place())[2]
+    assert (await cancellation(http, mine["id"], key, "changed_mind"))[0] == 202
+    no_key = await cancellation(http, mine["id"], "", "changed_mind")
+    assert (no_key[0], no_key[2]["code"]) == (400, "idempotency-key-required")
 
 
 async def test_lists_are_pages_and_filters_are_checked(http: Http) -> None:

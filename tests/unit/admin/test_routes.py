@@ -12,6 +12,7 @@ from blueprints.admin.gateway import listens
 from blueprints.admin.models import Readiness
 from shared.auth import ANYONE, Caller
 from shared.http import Api, Call
+from shared.http.openapi import SignIn
 
 
 class Nobody:
@@ -29,6 +30,8 @@ class Health:
 
 UP = Readiness(status="ready", dependencies={"database": "up", "broker": "down"})
 DOWN = Readiness(status="unready", dependencies={"database": "down", "broker": "up"})
+
+SIGN_IN = SignIn.of_issuers("https://id.test/c/v2.0", "https://id.test/e/v2.0")
 
 type Function = Callable[[func.HttpRequest], Any]
 
@@ -53,11 +56,13 @@ def functions(readiness: Readiness = UP) -> dict[str, Function]:
 
     app = func.FunctionApp()
     app.register_functions(orders)
-    app.register_functions(routes.blueprint(api, health))
+    app.register_functions(routes.blueprint(api, health, SIGN_IN))
     api.serves(app)
     assert [route.name for route in api.routes()] == [
         "cancel_order",
+        "get_api_docs",
         "get_order",
+        "get_service_api_docs",
         "health_live",
         "health_ready",
         "search_orders",
@@ -65,9 +70,12 @@ def functions(readiness: Readiness = UP) -> dict[str, Function]:
     return {str(f.get_function_name()): f.get_user_function() for f in app.get_functions()}
 
 
-def get(path: str = "", method: str = "GET") -> func.HttpRequest:
+def get(path: str = "", method: str = "GET", **parameters: str) -> func.HttpRequest:
     return func.HttpRequest(
-        method, f"https://platform.test/api/{path}", route_params={"path": path}, body=b""
+        method,
+        f"https://platform.test/api/{path}",
+        route_params={"path": path, **parameters},
+        body=b"",
     )
 
 
@@ -112,6 +120,30 @@ async def test_a_path_with_other_methods_names_them(method: str, path: str, allo
     document = json.loads(response.get_body())
     assert (response.status_code, document["code"]) == (405, "method-not-allowed")
     assert response.headers["Allow"] == allow
+
+
+async def test_the_documents_are_of_everything_served_or_of_one_part() -> None:
+    served = functions()
+
+    whole = json.loads((await served["get_api_docs"](get())).get_body())
+    part = json.loads((await served["get_service_api_docs"](get(service="Orders"))).get_body())
+
+    assert whole["openapi"] == "3.0.3"
+    assert [*whole["paths"]] == [
+        *("/v3/api-docs", "/v3/api-docs/{service}", "/health/live", "/health/ready"),
+        *("/v1/orders/search", "/v1/orders/{order_id}"),
+    ]
+    assert [*part["paths"]] == ["/v1/orders/search", "/v1/orders/{order_id}"]
+    assert {tag["name"] for tag in part["tags"]} == {"orders"}
+    flow = whole["components"]["securitySchemes"]["clients"]["flows"]["authorizationCode"]
+    assert flow["authorizationUrl"] == "https://id.test/c/oauth2/v2.0/authorize"
+
+
+async def test_a_part_that_does_not_exist_has_no_document() -> None:
+    response = await functions()["get_service_api_docs"](get(service="cakes"))
+    document = json.loads(response.get_body())
+    assert (response.status_code, document["code"]) == (404, "not-found")
+    assert document["detail"] == "there is no such part; these are: api-docs, health, orders"
 
 
 def test_the_unmatched_path_is_tried_last() -> None:
