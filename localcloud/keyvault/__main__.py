@@ -27,6 +27,8 @@ from localcloud.process import configure_logging, serve_asgi
 
 HOSTS = ("localhost", "*.vault.localhost", "*.vault.azure.net", "127.0.0.1", "::1")
 """By these names the certificate knows this vault, besides the address it listens on."""
+GRACE_S = 1.0
+"""An answer takes milliseconds; what is still open then is a client's idle connection."""
 
 
 @click.group(invoke_without_command=True)
@@ -81,7 +83,7 @@ def main(
     tls = pki.authority(authority or state).certificate("keyvault", hosts)
     app = create_app(store, Access(identity), Backups(state))
     try:
-        uvloop.run(serve_asgi(app, host=host, port=port, tls=tls))
+        uvloop.run(serve_asgi(app, host=host, port=port, tls=tls, grace_s=GRACE_S))
     finally:
         store.close()
 

@@ -61,6 +61,6 @@ def _sealed(place: str) -> str:
 
 def _opened(token: str) -> str:
     try:
-        return base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)).decode()
+        return base64.b64decode(token + "=" * (-len(token) % 4), b"-_", validate=True).decode()
     except (binascii.Error, UnicodeError, ValueError) as damage:
         raise bad_parameter("The skip token is malformed.") from damage
