@@ -21,7 +21,8 @@ def find(request: Request, edition: Edition, port: str, *, draining: bool) -> Re
                 return _document(request, page)
     for api in edition.policies.apis.values():
         root = f"/{api.path}/docs"
-        if api.gateway == port and _is_below(request.target, root):
+        shown = api.gateway == port and api.document is not None
+        if shown and _is_below(request.target, root):
             return _documentation(api.path, request.target.removeprefix(root))
     return None
 

@@ -62,7 +62,7 @@ async def serve(gateway: Gateway, external: socket.socket, internal: socket.sock
 def _server(front: Front) -> _Server:
     return _Server(
         uvicorn.Config(
-            front,  # type: ignore[arg-type] # the scope is a mapping to us
+            front,
             http=http_protocol(front.is_socket),
             ws=Socket,
             ws_max_size=MESSAGE_MAX,

@@ -20,7 +20,7 @@ OPERATIONS = Operations(
 
 
 def api(name: str, prefix: str, kind: str = "http") -> Api:
-    _, path, version, *_ = prefix.split("/") + [""]
+    _, path, version, *_ = [*prefix.split("/"), ""]
     return Api(name, "external", path, version, prefix, kind, None)  # type: ignore[arg-type]
 
 
@@ -62,7 +62,7 @@ def test_what_no_template_fits_is_not_found(path: str) -> None:
 
 
 def test_two_operations_for_the_same_requests_are_refused() -> None:
-    with pytest.raises(ValueError, match="^b and a answer the same requests$"):
+    with pytest.raises(ValueError, match=r"^b and a answer the same requests$"):
         Operations([Operation("a", "GET", "/x/{y}"), Operation("b", "GET", "/x/{z}")])
 
 
