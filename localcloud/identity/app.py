@@ -11,11 +11,13 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from localcloud.identity import directory, oauth, tokens
+from localcloud.identity import directory, tokens
 from localcloud.identity.control import Control
 from localcloud.identity.directory import Tenant
+from localcloud.identity.errors import OAuthError
+from localcloud.identity.grants import TokenEndpoint
 from localcloud.identity.managed import LIFETIME_S, ManagedIdentities
-from localcloud.identity.oauth import OAuthError
+from localcloud.identity.scopes import DEFAULT_SCOPE
 from localcloud.identity.site import NO_STORE, Site, body_of
 
 
@@ -23,7 +25,7 @@ class Identity:
     """Both tenants on one address."""
 
     def __init__(self, site: Site) -> None:
-        self._site = site
+        self._site, self._tokens = site, TokenEndpoint(site)
 
     async def discovery(self, request: Request) -> Response:
         tenant, base = _tenant(request), self._site.base(request)
@@ -52,17 +54,17 @@ class Identity:
 
     async def keys(self, request: Request) -> Response:
         tenant = _tenant(request)
-        key = self._site.keys.of(tenant.kind)
-        return JSONResponse({"keys": [key.jwk(tokens.issuer(self._site.base(request), tenant))]})
+        issuer = tokens.issuer(self._site.base(request), tenant)
+        keys = self._site.keys.published(tenant.kind)
+        return JSONResponse({"keys": [key.jwk(issuer) for key in keys]})
 
     async def token(self, request: Request) -> Response:
         form = _form(request.headers.get("content-type", ""), await body_of(request))
-        response = oauth.answer(
+        response = await self._tokens.answer(
             form,
             request.headers.get("authorization"),
             tenant=_tenant(request),
             base=self._site.base(request),
-            keys=self._site.keys,
         )
         return JSONResponse(response, headers=NO_STORE)
 
@@ -83,7 +85,7 @@ def _introduction(person: directory.Person) -> dict[str, Any]:
         "tenant": person.tenant,
         "roles": list(person.roles),
         "client_id": portal.client_id,
-        "scope": f"{api.identifier}/{oauth.DEFAULT_SCOPE}",
+        "scope": f"{api.identifier}/{DEFAULT_SCOPE}",
         "token_path": f"/{tenant.id}/oauth2/v2.0/token",
     }
 
@@ -151,6 +153,7 @@ def create_app(
             Route("/people", identity.people),
             Route("/msi/token", managed.token),
             Route("/control/tokens", control.token, methods=["POST"]),
+            Route("/control/keys/rotate", control.rotate, methods=["POST"]),
             Route("/control/managed-identities", control.managed_identities, methods=["PUT"]),
             Route("/{tenant}/v2.0/.well-known/openid-configuration", identity.discovery),
             Route("/{tenant}/discovery/v2.0/keys", identity.keys),

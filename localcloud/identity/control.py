@@ -1,4 +1,4 @@
-"""What tests may ask of the identity provider: tokens to order, and how long tokens live."""
+"""What tests may ask for: tokens to order, other lifetimes, new keys."""
 
 from typing import Annotated, Any, Literal
 
@@ -44,6 +44,14 @@ class Lifetime(_Order):
     lifetime_s: Annotated[int, Field(ge=1, le=TEN_YEARS_S)]
 
 
+class Rotation(_Order):
+    """New signing keys, of one tenant or of both."""
+
+    tenant: Literal["clients", "employees"] | None = None
+    sign_after_s: Annotated[float, Field(ge=0, le=TEN_YEARS_S)] = 0
+    retire_after_s: Annotated[float, Field(ge=0, le=TEN_YEARS_S)] = tokens.LIFETIME_S
+
+
 class Control:
     """The endpoints below /control: for this machine only, and never for a page in a browser."""
 
@@ -74,6 +82,29 @@ class Control:
         self._managed.lifetime_s = (await _ordered(request, Lifetime)).lifetime_s
         return JSONResponse({"lifetime_s": self._managed.lifetime_s})
 
+    async def rotate(self, request: Request) -> Response:
+        """Let new keys sign, and the old ones go after a while."""
+        order = await _ordered(request, Rotation)
+        kinds: tuple[Kind, ...] = (order.tenant,) if order.tenant else ("employees", "clients")
+        keys = self._site.keys
+        for kind in kinds:
+            keys.rotate(kind, sign_after_s=order.sign_after_s, retire_after_s=order.retire_after_s)
+        return JSONResponse(
+            {
+                "keys": [
+                    {
+                        "tenant": kind,
+                        "kid": keys.published(kind)[0].kid,
+                        "retired": [
+                            {"kid": key.kid, "until": key.published_until}
+                            for key in keys.published(kind)[1:]
+                        ],
+                    }
+                    for kind in kinds
+                ]
+            }
+        )
+
 
 async def _ordered[Model: BaseModel](request: Request, model: type[Model]) -> Model:
     only_from_here(request)
@@ -102,7 +133,7 @@ def _named(order: TokenToOrder) -> tuple[Kind, tokens.Claims]:
         api = directory.PORTAL_APIS[person.tenant]
         portal = directory.PORTALS[person.tenant]
         return order.tenant or person.tenant, tokens.for_person(
-            person, portal, api, sorted(api.scopes), tokens.SignedIn()
+            person, portal, api, " ".join(sorted(api.scopes)), tokens.SignedIn()
         )
     if order.tenant is None:
         raise HTTPException(400, "name a person, a workload or a tenant")

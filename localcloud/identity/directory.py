@@ -40,6 +40,8 @@ class Application:
     name: str
     tenant: Kind
     secret: str | None = None
+    federated: frozenset[str] = frozenset()
+    """Object ids of managed identities whose tokens it may show in place of its secret."""
     delegated: frozenset[str] = frozenset()
     app_roles: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """API identifier → roles that the application itself holds there."""
@@ -99,6 +101,9 @@ CLIENTS_API = Api(
 )
 PAYMENT_GATEWAY = Api("api://payment-gateway", "api://payment-gateway")
 
+GRAPH = Api("https://graph.microsoft.com", "00000003-0000-0000-c000-000000000000")
+"""Microsoft Graph, which everybody may ask who they are."""
+
 APIS: Mapping[Kind, tuple[Api, ...]] = {
     "employees": (EMPLOYEES_API, PAYMENT_GATEWAY),
     "clients": (CLIENTS_API,),
@@ -118,12 +123,14 @@ EMPLOYEE_PORTAL = Application(
     tenant="employees",
     delegated=frozenset({EMPLOYEES_API.identifier}),
 )
+PLATFORM_OBJECT_ID = "70a70000-0000-4000-8000-000000000011"
 PAYMENT_CLIENT = Application(
     client_id="payment-client",
     object_id="77777777-0b1e-4c70-8777-777777777777",
     name="Payment client",
     tenant="employees",
     secret=PAYMENT_CLIENT_SECRET,
+    federated=frozenset({PLATFORM_OBJECT_ID}),
     app_roles={PAYMENT_GATEWAY.identifier: ("payments.process",)},
 )
 APPLICATIONS = (CUSTOMER_PORTAL, EMPLOYEE_PORTAL, PAYMENT_CLIENT)
@@ -155,7 +162,7 @@ WORKLOADS: Mapping[str, Workload] = {
     for workload in (
         Workload(
             "platform",
-            object_id="70a70000-0000-4000-8000-000000000011",
+            object_id=PLATFORM_OBJECT_ID,
             client_id="70a70000-c11e-4000-8000-000000000011",
             header="local-platform-identity-header",
             roles={

@@ -9,6 +9,10 @@ from starlette.requests import Request
 from localcloud.dashboard.guard import is_loopback
 from localcloud.identity import directory
 from localcloud.identity.keys import KeyRing
+from localcloud.identity.people import People
+from localcloud.identity.sessions import Sessions
+from localcloud.identity.store import Store
+from localcloud.identity.throttle import Throttle
 
 BODY_LIMIT = 32 * 1024
 
@@ -19,8 +23,16 @@ class Site:
     """Both tenants on one address, with what they keep."""
 
     def __init__(self, state: Path, public_url: str | None) -> None:
-        self.keys = KeyRing(state / "identity", directory.TENANTS.values())
+        self._store = Store(state / "identity")
+        self.keys = KeyRing(self._store, directory.TENANTS.values())
+        self.people = People(self._store)
+        self.sessions = Sessions(self._store)
+        self.throttle = Throttle()
         self._public_url = public_url.rstrip("/") if public_url else None
+
+    def close(self) -> None:
+        """Close what is kept."""
+        self._store.close()
 
     def base(self, request: Request) -> str:
         """Where issuers live: as configured, or the address this process is bound to.

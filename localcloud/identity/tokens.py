@@ -1,4 +1,4 @@
-"""Access tokens with the claims that Entra's v2.0 endpoint writes."""
+"""Access and ID tokens with the claims that Entra's v2.0 endpoint writes."""
 
 import base64
 import hashlib
@@ -20,7 +20,7 @@ from localcloud.identity.directory import (
     Tenant,
     Workload,
 )
-from localcloud.identity.keys import SigningKey
+from localcloud.identity.keys import KeyRing, SigningKey
 
 LIFETIME_S = 3600
 
@@ -66,15 +66,23 @@ class SignedIn:
 
 
 def for_person(
-    person: Person, client: Application, api: Api, scopes: Sequence[str], signed_in: SignedIn
+    person: Person, client: Application, api: Api, scope: str, signed_in: SignedIn
 ) -> Claims:
     """What an access token says about a person who signed in through `client`."""
     return _about(person, client, signed_in) | {
         "aud": api.audience,
         "azp": client.client_id,
         "azpacr": "0",  # a public client: it proved nothing about itself
-        "scp": " ".join(scopes),
+        "scp": scope,
     }
+
+
+def for_application_of(
+    person: Person, client: Application, signed_in: SignedIn, nonce: str | None
+) -> Claims:
+    """What an ID token tells the application about the person who signed in to it."""
+    claims = _about(person, client, signed_in) | {"aud": client.client_id}
+    return claims if nonce is None else claims | {"nonce": nonce}
 
 
 def _about(person: Person, client: Application, signed_in: SignedIn) -> Claims:
@@ -140,3 +148,31 @@ def for_application(client: Application, api: Api, roles: Sequence[str]) -> Clai
 def sign(claims: Mapping[str, Any], key: SigningKey, *, kid: str | None = None) -> str:
     """The compact JWT; `kid` names another key than the one that signed."""
     return jwt.encode(dict(claims), key.private, "RS256", {"kid": kid or key.kid})
+
+
+def read(
+    token: str,
+    keys: KeyRing,
+    *,
+    base: str,
+    tenant: Tenant,
+    audience: str | None = None,
+    expired: bool = False,
+) -> Claims:
+    """The claims of a token that this tenant signed, for `audience` unless that is None.
+
+    With `expired` it may be over its time. Raises a PyJWTError when it is not good.
+    """
+    kid = jwt.get_unverified_header(token).get("kid")
+    for key in keys.published(tenant.kind):
+        if key.kid == kid:
+            claims: Claims = jwt.decode(
+                token,
+                key.private.public_key(),
+                ["RS256"],
+                {"verify_aud": audience is not None, "verify_exp": not expired},
+                audience=audience,
+                issuer=issuer(base, tenant),
+            )
+            return claims
+    raise jwt.InvalidTokenError("the token is signed by an unknown key")

@@ -198,7 +198,7 @@ async def test_an_application_may_authenticate_by_header(http: httpx.AsyncClient
         ({"username": "ada@company.example"}, "invalid_grant", 50126),
         ({"client_id": "nobody"}, "unauthorized_client", 700016),
         ({"client_id": EMPLOYEE_PORTAL}, "unauthorized_client", 700016),
-        ({"grant_type": "authorization_code"}, "unsupported_grant_type", 70003),
+        ({"grant_type": "implicit"}, "unsupported_grant_type", 70003),
         ({"grant_type": ""}, "invalid_request", 900144),
         ({"password": ""}, "invalid_request", 900144),
         ({"scope": ""}, "invalid_request", 900144),
