@@ -79,7 +79,7 @@ from shared.config import Settings
 from shared.credentials import Identity
 from shared.db import Database
 from shared.http import Api
-from shared.http.openapi import SignIn
+from shared.http.openapi_security import SignIn
 from shared.inbox import Inbox
 from shared.live import Feed
 from shared.outbox import (

@@ -38,7 +38,7 @@ def api_page() -> str:
     rows = []
     for route in function_app.api.routes():
         operation = registry[route.name]
-        path = re.sub(r":guid\}", "}", route.template)
+        path = re.sub(r":\w+(\(\d+\))?\}", "}", route.template)
         notes = []
         if operation.idempotency_key:
             notes.append("`Idempotency-Key`")
@@ -113,18 +113,12 @@ def problems_page() -> str:
 
 PAGES = {"docs/api.md": api_page, "docs/problems.md": problems_page}
 
-VERSIONS: dict[str, tuple[str, ...]] = {
-    "external": ("v1", "v2"),
-    "internal": ("v1", "v2"),
-    "partners": ("v1",),
-}
-"""The versions that each proxy shows."""
-
 
 def documents() -> Iterator[tuple[str, dict[str, Any]]]:
     """The gateway's documents by their paths, as API Management imports them."""
     import function_app  # noqa: PLC0415
-    from shared.http.openapi import Documents, SignIn  # noqa: PLC0415
+    from shared.http.openapi import GATEWAY, Documents  # noqa: PLC0415
+    from shared.http.openapi_security import SignIn  # noqa: PLC0415
 
     # API Management ignores where people sign in; whoever serves the documents puts in the truth.
     sign_in = SignIn(
@@ -132,10 +126,8 @@ def documents() -> Iterator[tuple[str, dict[str, Any]]]:
         employees="https://sign-in.example/employees/oauth2/v2.0",
     )
     made = Documents(function_app.api, sign_in)
-    for proxy, versions in VERSIONS.items():
-        for version in versions:
-            suffix = "" if version == "v1" else f"-{version}"
-            yield f"apim/openapi/{proxy}{suffix}.json", made.of_proxy(proxy, version)
+    for name in GATEWAY:
+        yield f"apim/openapi/{name}.json", made.named(name)
 
 
 def written() -> dict[str, str]:

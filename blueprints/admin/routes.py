@@ -8,7 +8,8 @@ from blueprints.admin.models import Liveness, OpenApiDocument, Readiness
 from blueprints.admin.service import Health
 from shared.auth import ANYONE
 from shared.http import Api, Call, Reply
-from shared.http.openapi import Documents, SignIn
+from shared.http.openapi import Documents
+from shared.http.openapi_security import SignIn
 from shared.problem import NotFound
 
 ANONYMOUS = func.AuthLevel.ANONYMOUS
@@ -53,14 +54,14 @@ def _documents(bp: func.Blueprint, api: Api, sign_in: SignIn) -> None:
     @api.operation(returns=OpenApiDocument, access=ANYONE)
     async def get_api_docs(_call: Call[None, None]) -> OpenApiDocument:
         """What this app serves, as OpenAPI 3.0. The gateway shows less of it, by caller."""
-        return OpenApiDocument(made().of_service())
+        return OpenApiDocument(made().served())
 
-    @bp.route(route="v3/api-docs/{service:alpha}", methods=["GET"], auth_level=ANONYMOUS)
+    @bp.route(route="v3/api-docs/{name:maxlength(40)}", methods=["GET"], auth_level=ANONYMOUS)
     @api.operation(returns=OpenApiDocument, access=ANYONE, raises=(NotFound,))
-    async def get_service_api_docs(call: Call[None, None]) -> OpenApiDocument:
-        """What one part of this app serves, as OpenAPI 3.0."""
+    async def get_named_api_docs(call: Call[None, None]) -> OpenApiDocument:
+        """What one part of this app serves, or the gateway shows, as OpenAPI 3.0."""
         try:
-            return OpenApiDocument(made().of_service(call.path["service"].lower()))
+            return OpenApiDocument(made().named(call.path["name"].lower()))
         except KeyError as fault:
-            known = ", ".join(made().services())
-            raise NotFound(f"there is no such part; these are: {known}") from fault
+            known = ", ".join(made().names())
+            raise NotFound(f"there is no such document; these are: {known}") from fault

@@ -27,6 +27,15 @@ _PREFIXES: dict[Proxy, str] = {
     "partners": "partner-api",
 }
 
+GATEWAY: dict[str, tuple[Proxy, str]] = {
+    "external": ("external", "v1"),
+    "external-v2": ("external", "v2"),
+    "internal": ("internal", "v1"),
+    "internal-v2": ("internal", "v2"),
+    "partners": ("partners", "v1"),
+}
+"""The gateway's documents by name: to whom each shows the API, and which version of it."""
+
 
 @dataclass(frozen=True)
 class _Scope:
@@ -46,21 +55,24 @@ class Documents:
         self._endpoints = endpoints_of(api)
         self._schemas = Schemas(_types(self._endpoints))
 
-    def services(self) -> list[str]:
-        """The parts of the platform that have a document, by name."""
-        return sorted({endpoint.service for endpoint in self._endpoints})
+    def names(self) -> list[str]:
+        """The documents that there are: the parts of the platform, then the gateway's."""
+        return [*sorted({endpoint.service for endpoint in self._endpoints}), *GATEWAY]
 
-    def of_proxy(self, proxy: Proxy, version: str) -> Json:
-        """What the gateway shows of the API under one version to one kind of caller.
+    def named(self, name: str) -> Json:
+        """A part of what the function app serves, or what the gateway shows. KeyError if neither.
 
         A version has the operations of its own, and those of the version before that are not
         deprecated there.
         """
+        if name not in GATEWAY:
+            return self.served(name)
+        proxy, version = GATEWAY[name]
         shown = [e for e in self._endpoints if _shows(proxy, e) and _serves(e, version)]
         server = f"/{_PREFIXES[proxy]}/{version}"
         return self._document(_Scope(proxy, TITLES[proxy], version, server), shown)
 
-    def of_service(self, service: str | None = None) -> Json:
+    def served(self, service: str | None = None) -> Json:
         """What the function app itself serves: all of it, or one part. KeyError if none is so."""
         shown = [e for e in self._endpoints if service in {None, e.service}]
         if not shown:
@@ -127,7 +139,7 @@ class Documents:
         yield from _headers(scope, endpoint)
 
 
-_TEXT: Json = {"type": "string", "pattern": "^[a-z]+$"}
+_TEXT: Json = {"type": "string", "pattern": "^[a-z0-9-]+$"}
 
 
 def _parameter(place: str, name: str, schema: Json, words: str, *, required: bool) -> Json:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from shared.http.api import Api, Operation
 
 _VERSION = re.compile(r"v[0-9]+")
-_PARAMETER = re.compile(r"\{(\w+)(?::(\w+))?\}")
+_PARAMETER = re.compile(r"\{(\w+)(?::(\w+)(?:\(\d+\))?)?\}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ what goes away is announced by `Deprecation` and `Sunset` headers (RFC 9745, RFC
 SERVICES = {
     "admin": "Running the platform.",
     "analytics": "Figures about the business.",
+    "api-docs": "These documents.",
     "audit": "What happened, in a chain that cannot be altered unnoticed.",
     "customers": "People who buy, and what they agreed to.",
     "health": "Whether the platform serves.",
@@ -33,6 +34,5 @@ SERVICES = {
     "payments": "Confirming, looking at and giving back money.",
     "products": "The catalogue and its stock.",
     "sessions": "Where a person is signed in.",
-    "v3": "These documents.",
 }
 """What each part is for, by the first word of its paths."""

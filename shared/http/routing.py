@@ -7,12 +7,12 @@ from typing import Any
 
 from azure.functions.decorators.function_app import FunctionRegister
 
-_PARAMETER = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)(?::([a-z]+))?\}")
+_PARAMETER = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)(?::([a-z]+)(?:\(\d+\))?)?\}")
 _CONSTRAINTS = {
     None: r"[^/]+",
     "guid": r"[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}",
     "int": r"-?[0-9]+",
-    "alpha": r"[a-z]+",
+    "maxlength": r"[^/]+",
 }
 
 

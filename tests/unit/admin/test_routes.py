@@ -12,7 +12,7 @@ from blueprints.admin.gateway import listens
 from blueprints.admin.models import Readiness
 from shared.auth import ANYONE, Caller
 from shared.http import Api, Call
-from shared.http.openapi import SignIn
+from shared.http.openapi_security import SignIn
 
 
 class Nobody:
@@ -61,8 +61,8 @@ def functions(readiness: Readiness = UP) -> dict[str, Function]:
     assert [route.name for route in api.routes()] == [
         "cancel_order",
         "get_api_docs",
+        "get_named_api_docs",
         "get_order",
-        "get_service_api_docs",
         "health_live",
         "health_ready",
         "search_orders",
@@ -126,11 +126,11 @@ async def test_the_documents_are_of_everything_served_or_of_one_part() -> None:
     served = functions()
 
     whole = json.loads((await served["get_api_docs"](get())).get_body())
-    part = json.loads((await served["get_service_api_docs"](get(service="Orders"))).get_body())
+    part = json.loads((await served["get_named_api_docs"](get(name="Orders"))).get_body())
 
     assert whole["openapi"] == "3.0.3"
     assert [*whole["paths"]] == [
-        *("/v3/api-docs", "/v3/api-docs/{service}", "/health/live", "/health/ready"),
+        *("/v3/api-docs", "/v3/api-docs/{name}", "/health/live", "/health/ready"),
         *("/v1/orders/search", "/v1/orders/{order_id}"),
     ]
     assert [*part["paths"]] == ["/v1/orders/search", "/v1/orders/{order_id}"]
@@ -139,11 +139,23 @@ async def test_the_documents_are_of_everything_served_or_of_one_part() -> None:
     assert flow["authorizationUrl"] == "https://id.test/c/oauth2/v2.0/authorize"
 
 
-async def test_a_part_that_does_not_exist_has_no_document() -> None:
-    response = await functions()["get_service_api_docs"](get(service="cakes"))
+async def test_the_gateways_documents_are_served_by_name() -> None:
+    document = json.loads(
+        (await functions()["get_named_api_docs"](get(name="external-v2"))).get_body()
+    )
+
+    assert document["servers"] == [{"url": "/external-api/v2"}]
+    assert document["paths"] == {}
+
+
+async def test_what_has_no_document_is_told_what_has() -> None:
+    response = await functions()["get_named_api_docs"](get(name="cakes"))
     document = json.loads(response.get_body())
     assert (response.status_code, document["code"]) == (404, "not-found")
-    assert document["detail"] == "there is no such part; these are: api-docs, health, orders"
+    assert document["detail"] == (
+        "there is no such document; these are: api-docs, health, orders, "
+        "external, external-v2, internal, internal-v2, partners"
+    )
 
 
 def test_the_unmatched_path_is_tried_last() -> None:
