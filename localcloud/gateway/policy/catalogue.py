@@ -29,9 +29,14 @@ class _Entry(BaseModel):
 
 
 class NamedValue(_Entry):
-    """A value that differs by environment; without one here, each environment gives its own."""
+    """A value that policies name.
+
+    Without one here, or with `environment`, each environment has its own; a value here is then good
+    for the local cloud only.
+    """
 
     description: str
+    environment: bool = False
     secret: bool = False
     value: str | None = None
 
@@ -50,7 +55,7 @@ class OperationEntry(_Entry):
     method: str = Field(pattern=r"^[A-Z]+$")
     template: str = Field(pattern=r"^/")
     display_name: str
-    policy: str
+    policy: str = ""
 
 
 class ApiEntry(_Entry):
