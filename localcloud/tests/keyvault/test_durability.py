@@ -5,8 +5,8 @@ import stat
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
 from azure.keyvault.secrets import SecretClient
+from click.testing import CliRunner, Result
 
 from localcloud.keyvault.__main__ import main
 from localcloud.keyvault.errors import VaultError
