@@ -99,7 +99,7 @@ def gateway_at(carrier: Process, secrets: Secrets) -> ShippingGateway:
 
 
 async def booked(gateway: ShippingGateway, order_id: UUID) -> Booking:
-    """The booking, tried again under its key while connections of before break, as the saga does."""
+    """The booking, tried again under its key while old connections break, as the saga does."""
     for _ in range(3):
         try:
             return await gateway.book(parcel(order_id), key=f"{order_id}:book")
