@@ -29,6 +29,7 @@ from notifier.parts import Parts
 from notifier.problems import answer
 from notifier.registry import Registry
 from notifier.settings import Settings
+from notifier.sign_outs import SignOuts
 from notifier.tickets import Tickets
 from shared import redis_address, telemetry
 from shared.auth import Authenticator
@@ -63,15 +64,16 @@ def assemble(settings: Settings, identity: Identity) -> tuple[Parts, Redis]:
         )
     )
     redis = Redis.from_pool(pool)
+    sign_outs = SignOuts(redis)
     metrics = Metrics()
     registry = Registry(settings, metrics)
     keys = Keys(issuer.jwks_url for issuer in settings.issuers)
     parts = Parts(
         settings=settings,
         metrics=metrics,
-        door=Door(settings, Authenticator(settings.issuers, fetch=keys.fetch)),
+        door=Door(settings, Authenticator(settings.issuers, fetch=keys.fetch), sign_outs),
         keys=keys,
-        tickets=Tickets(redis),
+        tickets=Tickets(redis, sign_outs),
         registry=registry,
         backplane=Backplane(url, registry, metrics, identity),
         hub=Hub(registry, History(redis), settings),

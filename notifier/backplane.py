@@ -97,11 +97,11 @@ class Backplane:
         try:
             entry = Entry(entry_id, LiveMessage.from_text(fields["m"]))
             entry.hub_text  # noqa: B018 - made here, where one that cannot be is expected
+            self._registry.fan_out(entry)
         except (KeyError, ValueError) as fault:
             self._metrics.entries.labels("unreadable").inc()
             _log.error("an entry of the feed cannot be read: %s", type(fault).__qualname__)
             return
-        self._registry.fan_out(entry)
         self._metrics.entries.labels("delivered").inc()
         self._metrics.lag.observe(max(0.0, time.time() - place(entry_id)[0] / 1000))
 

@@ -14,7 +14,16 @@ from notifier.settings import Settings
 
 type Transport = Literal["websockets", "sse", "longpolling", "stream"]
 type Reason = Literal[
-    "gone", "expired", "slow", "timeout", "handshake", "protocol", "flood", "crowd", "drain"
+    "gone",
+    "expired",
+    "slow",
+    "timeout",
+    "handshake",
+    "protocol",
+    "flood",
+    "crowd",
+    "drain",
+    "signed_out",
 ]
 """`gone`: the client went. All others are ours."""
 
@@ -30,6 +39,7 @@ ERRORS: dict[str, str] = {
     "flood": "too many messages",
     "crowd": "too many connections of this person",
     "drain": "this server is going down",
+    "signed_out": "this session was ended",
 }
 
 

@@ -12,6 +12,7 @@ from starlette.requests import HTTPConnection, Request
 from notifier.people import ACCESS, Person
 from notifier.problems import OriginRefused
 from notifier.settings import Settings
+from notifier.sign_outs import SignOuts
 from shared.auth import Authenticator
 from shared.problem import BodyTooLarge, InvalidRequest, TokenMissing
 
@@ -25,20 +26,23 @@ _HOST = re.compile(r"[A-Za-z0-9.\-]+(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]+\](:[0-9]{1,5
 class Door:
     """Lets requests in."""
 
-    def __init__(self, settings: Settings, authenticator: Authenticator) -> None:
+    def __init__(
+        self, settings: Settings, authenticator: Authenticator, sign_outs: SignOuts
+    ) -> None:
         self._settings, self._authenticator = settings, authenticator
+        self._sign_outs = sign_outs
         self._allowed = frozenset(settings.notifier_allowed_origins)
 
     async def person(self, connection: HTTPConnection) -> Person:
         """Whose access token came in the Authorization header.
 
-        Raises what Authenticator does, and Forbidden for who has no business here.
+        Raises what Authenticator and SignOuts do, and Forbidden for who has no business here.
         """
         authorization = connection.headers.get("authorization")
         caller = await self._authenticator.authenticate(authorization)
         ACCESS.check(caller)
         assert authorization is not None
-        return Person(caller, _expiry(authorization))
+        return await self._sign_outs.check(Person(caller, _expiry(authorization)))
 
     def check_origin(self, connection: HTTPConnection) -> None:
         """Raises OriginRefused for a page of a site that is neither ours nor on the list.

@@ -89,9 +89,10 @@ def _covered(after: str, now_ms: int, era: str | None, newest: str | None) -> bo
 
 def _entry(entry_id: str, text: str) -> Entry | None:
     try:
-        return Entry(entry_id, LiveMessage.from_text(text))
+        message = LiveMessage.from_text(text)
     except ValueError:  # the feed's reader counts and logs it
         return None
+    return None if message.event == "sessions_ended" else Entry(entry_id, message)
 
 
 def _wants(client: Client, groups: Mapping[str, str | None], entry: Entry) -> bool:

@@ -33,6 +33,9 @@ class Person:
                 "id": str(self.caller.id),
                 "roles": sorted(self.caller.roles),
                 "scopes": sorted(self.caller.scopes),
+                "session": None if self.caller.session is None else str(self.caller.session),
+                "signed_in_at": self.caller.signed_in_at,
+                "issued_at": self.caller.issued_at,
                 "expires_at": self.expires_at,
             }
         )
@@ -41,7 +44,14 @@ class Person:
     def from_text(cls, text: str) -> Self:
         """The person that `to_text` wrote."""
         kept = json.loads(text)
+        session = kept["session"]
         caller = Caller(
-            kept["kind"], UUID(kept["id"]), frozenset(kept["roles"]), frozenset(kept["scopes"])
+            kept["kind"],
+            UUID(kept["id"]),
+            frozenset(kept["roles"]),
+            frozenset(kept["scopes"]),
+            None if session is None else UUID(session),
+            kept["signed_in_at"],
+            kept["issued_at"],
         )
         return cls(caller, kept["expires_at"])

@@ -3,17 +3,20 @@
 import asyncio
 import contextlib
 import time
-from collections import Counter, defaultdict
+from collections import Counter, defaultdict, deque
 from collections.abc import Collection, Iterator
 
 from notifier.client import Client
 from notifier.entries import Entry
 from notifier.metrics import Metrics
 from notifier.settings import Settings
+from notifier.sign_outs import Ending
 from shared import telemetry
 
 TICK_S = 0.5
 DRAIN_STEP_S = 0.05
+ENDINGS_KEPT = 256
+"""Sign-outs that are remembered for who is just coming in; all others Redis knows."""
 
 _log = telemetry.logger(__name__)
 
@@ -26,6 +29,7 @@ class Registry:
         self._clients: set[Client] = set()
         self._groups: defaultdict[str, set[Client]] = defaultdict(set)
         self._per_person: Counter[object] = Counter()
+        self._endings: deque[Ending] = deque(maxlen=ENDINGS_KEPT)
         self.position: str | None = None
         self.draining = False
         metrics.watch_queues(lambda: sum(client.outbox.bytes for client in self._clients))
@@ -61,6 +65,8 @@ class Registry:
         self._metrics.connections.labels(client.transport).inc()
         for group in client.person.groups:
             self.join(client, group)
+        if any(ending.covers(client.person.caller) for ending in self._endings):
+            client.close("signed_out")
 
     def remove(self, client: Client) -> None:
         """The client is gone; a second time does nothing."""
@@ -93,14 +99,27 @@ class Registry:
             del self._groups[group]
 
     def fan_out(self, entry: Entry) -> None:
-        """Give the entry to every member of its groups who may see it, once each."""
+        """Give the entry to every member of its groups who may see it, once each.
+
+        That sessions have ended is for us: their connections end. ValueError if it names none.
+        """
         self.position = entry.id
+        if entry.message.event == "sessions_ended":
+            self._end(Ending.told(entry.message.groups, entry.message.data))
+            return
         receivers: set[Client] = set()
         for group in entry.message.groups:
             receivers |= self._groups.get(group, frozenset())
         for client in receivers:
             if client.may_see(entry):
                 client.deliver(entry)
+
+    def _end(self, ending: Ending) -> None:
+        """Send away whose sessions are over, also who was looked at before and comes in now."""
+        self._endings.append(ending)
+        for client in list(self._groups.get(f"user:{ending.person_id}", ())):
+            if ending.covers(client.person.caller):
+                client.close("signed_out")
 
     def resync(self, reason: str) -> None:
         """Tell everyone that something may be missing."""

@@ -15,6 +15,7 @@ from redis.exceptions import RedisError
 
 from notifier.people import Person
 from notifier.problems import TicketInvalid
+from notifier.sign_outs import SignOuts
 from shared import telemetry
 from shared.problem import NotFound, ServiceUnavailable, TokenExpired
 
@@ -34,11 +35,12 @@ _log = telemetry.logger(__name__)
 class Tickets:
     """Tickets and connection tokens of all replicas.
 
-    Every method raises ServiceUnavailable while Redis does not answer.
+    Every method raises ServiceUnavailable while Redis does not answer. Who tells whose a ticket is
+    raises SessionEnded if that person signed out since.
     """
 
-    def __init__(self, redis: Redis) -> None:
-        self._redis = redis
+    def __init__(self, redis: Redis, sign_outs: SignOuts) -> None:
+        self._redis, self._sign_outs = redis, sign_outs
 
     async def issue(self, person: Person, audience: Audience) -> str:
         """A new ticket. Raises TokenExpired when the person's token is at its end."""
@@ -50,11 +52,12 @@ class Tickets:
     async def look_at(self, ticket: str, audience: Audience) -> Person:
         """Whose ticket it is; it stays good. Raises TicketInvalid."""
         key = _ticket_key(audience, ticket)
-        return _person(await self._ask("GET", key))
+        return await self._sign_outs.check(_person(await self._ask("GET", key)))
 
     async def use(self, ticket: str, audience: Audience) -> Person:
         """Whose ticket it was. Raises TicketInvalid."""
-        return _person(await self._ask("GETDEL", _ticket_key(audience, ticket)))
+        found = await self._ask("GETDEL", _ticket_key(audience, ticket))
+        return await self._sign_outs.check(_person(found))
 
     async def expect(self, person: Person, audience: Audience, ticket: str) -> str:
         """A token for a connection that the holder of `ticket` is about to open."""
@@ -71,7 +74,7 @@ class Tickets:
         if found is None:
             raise NotFound("no such connection is expected: negotiate again")
         await self._ask("DEL", _ticket_key(audience, ticket))
-        return _person(found)
+        return await self._sign_outs.check(_person(found))
 
     async def _keep(self, key: str, person: Person, kept_s: float) -> None:
         left_ms = int(min(kept_s, person.expires_at - time.time()) * 1000)
