@@ -26,6 +26,7 @@ from localcloud.functions.inputs import Inputs
 from localcloud.functions.keys import load_keys
 from localcloud.functions.lifelines import Lifelines
 from localcloud.functions.logs import LogLevels, host_log
+from localcloud.functions.references import References
 from localcloud.functions.routing import Router, routes_of
 from localcloud.functions.running import Running
 from localcloud.functions.server import Server
@@ -47,6 +48,7 @@ class Setup:
     require_keys: bool
     grace_s: float
     lifelines: Lifelines
+    references: References
     only: tuple[str, ...] = ()
     """Names of the functions to run; empty means all."""
     emulator_at_hand: bool = False
@@ -62,6 +64,7 @@ class Host:
         self, setup: Setup, options: HostOptions, environ: Mapping[str, str], levels: LogLevels
     ) -> None:
         self._setup, self._options, self._environ = setup, options, environ
+        self.references = setup.references
         self.worn_out = asyncio.Event()
         """Set when the process is to be replaced: a function's thread cannot be had back."""
         self._executor = Executor(
@@ -225,7 +228,8 @@ def _origin(listener: socket.socket) -> str:
 async def run(host: Host) -> int:
     """Wait for SIGTERM or SIGINT, then drain; a second one ends the process at once.
 
-    The exit code of the process: RECYCLE when it ends because it is worn out.
+    The exit code of the process: RECYCLE when it ends because it is worn out, or because a secret
+    that a setting refers to has a new value.
     """
     loop = asyncio.get_running_loop()
     asked = asyncio.Event()
@@ -237,7 +241,8 @@ async def run(host: Host) -> int:
 
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, ask)
-    ends = [loop.create_task(event.wait()) for event in (asked, host.worn_out)]
+    reasons = asked.wait(), host.worn_out.wait(), host.references.changed()
+    ends = [loop.create_task(reason) for reason in reasons]
     await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
     for end in ends:
         end.cancel()

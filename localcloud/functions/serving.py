@@ -25,6 +25,7 @@ from localcloud.functions.errors import (
 from localcloud.functions.guard import Life
 from localcloud.functions.host import Host, Setup, run
 from localcloud.functions.lifelines import Lifelines
+from localcloud.functions.references import References
 from localcloud.functions.settings import load_host_options, load_local_settings
 from localcloud.process import ready
 
@@ -79,9 +80,11 @@ def serve(order: Order, life: Life, *, announce: Callable[[], None]) -> int:
 
 def _host(order: Order, *, leads: bool) -> Host:
     load_local_settings(order.script_root, os.environ)
+    references = References(os.environ)
     options = load_host_options(order.script_root, os.environ)
     levels = logs.LogLevels(options.log_levels)
     logs.configure(levels, style=order.log_format)
+    references.resolve()
     setup = Setup(
         script_root=order.script_root,
         state=order.state,
@@ -93,6 +96,7 @@ def _host(order: Order, *, leads: bool) -> Host:
         only=order.only,
         emulator_at_hand=order.emulator_at_hand,
         leads=leads,
+        references=references,
     )
     return Host(setup, options, os.environ, levels)
 
