@@ -150,8 +150,8 @@ async def test_what_the_gateway_carries_is_looked_at_like_any_other_token(
     ):
         with pytest.raises(refusal):
             await border.caller(ORDERS, forwarded(workloads.token(), person))
+    headers = own(workloads.token()) | {"x-forwarded-authorization": ""}
     with pytest.raises(TokenMissing):
-        headers = own(workloads.token()) | {"x-forwarded-authorization": ""}
         await border.caller(ORDERS, headers)
 
 
@@ -260,6 +260,11 @@ def test_a_gateway_without_an_identity_is_not_trusted(workloads: Tenant) -> None
         Gateway(workloads.trusted(), [], only=True)
 
 
+LINUX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
+IPHONE = (
+    "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605.1.15"
+    " (KHTML, like Gecko) Version/18.0 Mobile/15E148 Safari/604.1"
+)
 WINDOWS = "Mozilla/5.0 (Windows NT 10.0; Win64; x64)"
 CHROME = "AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36"
 
@@ -270,15 +275,8 @@ CHROME = "AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36"
         (f"{WINDOWS} {CHROME} Edg/140.0.0.0", "Edge on Windows"),
         (f"{WINDOWS} {CHROME}", "Chrome on Windows"),
         (f"Mozilla/5.0 (Linux; Android 14; Pixel 8) {CHROME}", "Chrome on Android"),
-        (
-            "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
-            "Firefox on Linux",
-        ),
-        (
-            "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605.1.15"
-            " (KHTML, like Gecko) Version/18.0 Mobile/15E148 Safari/604.1",
-            "Safari on iPhone",
-        ),
+        (LINUX, "Firefox on Linux"),
+        (IPHONE, "Safari on iPhone"),
         ("Firefox/140.0", "Firefox"),
         ("curl/8.5.0", "Unknown device"),
         ("|0|<script>", "Unknown device"),
