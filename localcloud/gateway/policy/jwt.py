@@ -59,7 +59,8 @@ class Issuer:
     async def verified(self, token: str, fetch: Fetch, source: str) -> Jwt:
         """The token if this provider signed it; time, issuer and audience are not looked at.
 
-        Raises Refusal: TokenSignatureKeyNotFound, TokenSignatureInvalid, JwtInvalid.
+        Raises Refusal: TokenSignatureKeyNotFound, TokenSignatureInvalid, JwtInvalid, and
+        OpenIdConfigurationUnavailable (503) as long as the provider could never be read.
         """
         known = self._tokens.get(token)
         if known is not None and not self._stale():
@@ -67,6 +68,10 @@ class Issuer:
         header = _header(token, source)
         kid = header["kid"]
         key = await self._key(kid, fetch)
+        if key is None and self._fetched_at is None:
+            raise invalid(
+                source, "OpenIdConfigurationUnavailable", "The keys cannot be read now.", 503
+            )
         if key is None:
             raise invalid(source, "TokenSignatureKeyNotFound", "No signing key of that name.")
         try:
@@ -149,9 +154,9 @@ def _read(payload: bytes, source: str) -> Jwt:
         texts = {name: _texts(value) for name, value in claims.items()}
         return Jwt(
             claims=texts,
-            issuer=_one(texts, "iss"),
-            subject=_one(texts, "sub"),
-            id=_one(texts, "jti"),
+            issuer=_one(claims, "iss"),
+            subject=_one(claims, "sub"),
+            id=_one(claims, "jti"),
             audiences=texts.get("aud", []),
             expires=_time(claims, "exp"),
             not_before=_time(claims, "nbf"),
@@ -160,9 +165,10 @@ def _read(payload: bytes, source: str) -> Jwt:
         raise invalid(source, "JwtInvalid", "The claims cannot be read.") from error
 
 
-def _one(texts: Mapping[str, list[str]], name: str) -> str:
-    values = texts.get(name, [])
-    return values[0] if len(values) == 1 else ""
+def _one(claims: Mapping[str, Any], name: str) -> str:
+    """A claim that is one text; empty for anything else, a list of one included."""
+    value = claims.get(name)
+    return value if isinstance(value, str) else ""
 
 
 def _time(claims: Mapping[str, Any], name: str) -> float | None:

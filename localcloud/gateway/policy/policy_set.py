@@ -45,6 +45,8 @@ class PolicySet:
         loader = _Loader(folder, entries)
         apis, pipelines = {}, {}
         for entry in entries.apis:
+            if entry.name in apis:
+                raise entries.fault(entry.name, f"two APIs are called {entry.name}")
             apis[entry.name] = loader.api(entry)
             for operation, file in loader.operations(entry).items():
                 pipelines[entry.name, operation] = loader.pipeline(entry, file)

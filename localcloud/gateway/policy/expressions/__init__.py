@@ -1,8 +1,9 @@
 """Policy expressions: the subset of C# that the policies use, compiled once into closures."""
 
-from localcloud.gateway.policy.expressions.compiler import Run, Typed, compiled
+from localcloud.gateway.policy.expressions.compiler import compiled
 from localcloud.gateway.policy.expressions.lexer import ExpressionFault
 from localcloud.gateway.policy.expressions.members import text_of
+from localcloud.gateway.policy.expressions.operators import Run, Typed
 from localcloud.gateway.policy.expressions.syntax import parse
 
 __all__ = ["ExpressionFault", "Run", "Typed", "compile_expression", "text_of"]

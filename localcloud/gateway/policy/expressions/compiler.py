@@ -1,13 +1,11 @@
 """Turns an expression's tree into a closure, checking types as the C# compiler would."""
 
-import operator
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, assert_never
 
-from localcloud.gateway.policy.expressions import members
+from localcloud.gateway.policy.expressions import members, operators
 from localcloud.gateway.policy.expressions.lexer import ExpressionFault
-from localcloud.gateway.policy.expressions.members import text_of
+from localcloud.gateway.policy.expressions.operators import VALUES, Run, Typed, wanted
 from localcloud.gateway.policy.expressions.syntax import (
     Binary,
     Call,
@@ -23,30 +21,12 @@ from localcloud.gateway.policy.expressions.syntax import (
 )
 from localcloud.gateway.policy.jwt import Jwt
 
-Run = Callable[[Any], Any]
-"""Computes a value from the request's context."""
-
 _CAST: Mapping[str, tuple[type, ...]] = {
     "Jwt": (Jwt,),
     "string": (str,),
     "bool": (bool,),
     "int": (int,),
 }
-_VALUES = frozenset({"int", "bool", "char", "Guid"})
-_COMPARED: Mapping[str, Callable[[Any, Any], bool]] = {
-    "<": operator.lt,
-    ">": operator.gt,
-    "<=": operator.le,
-    ">=": operator.ge,
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Typed:
-    """A closure and the C# type of what it gives."""
-
-    type: str
-    run: Run
 
 
 def compiled(node: Node) -> Typed:
@@ -75,12 +55,12 @@ def _operation(node: Cast | Not | Binary | Choice) -> Typed:
         case Cast(type_, of):
             return _cast(type_, compiled(of))
         case Not(of):
-            inner = _wanted("bool", compiled(of)).run
+            inner = wanted("bool", compiled(of)).run
             return Typed("bool", lambda context: not inner(context))
         case Binary(sign, left, right):
-            return _binary(sign, compiled(left), compiled(right))
+            return operators.binary(sign, compiled(left), compiled(right))
         case Choice(condition, yes, no):
-            return _choice(compiled(condition), compiled(yes), compiled(no))
+            return operators.choice(compiled(condition), compiled(yes), compiled(no))
         case _:
             assert_never(node)
 
@@ -119,11 +99,11 @@ def _owner(node: Member) -> Typed:
 
 
 def _lifted(type_: str) -> str:
-    return f"{type_}?" if type_ in _VALUES else type_
+    return f"{type_}?" if type_ in VALUES else type_
 
 
 def _safely(of: Typed, read: Callable[[Any], Any]) -> Run:
-    if of.type in _VALUES:
+    if of.type in VALUES:
         raise ExpressionFault(f"?. needs something that can be null, not {of.type}")
     inner = of.run
 
@@ -157,6 +137,8 @@ def _invoked(of: Typed, method: members.Method, arguments: list[Typed], member: 
     runs = _arguments(method, arguments, member.name)
     inner, run_method = of.run, method.run
     if member.safe:
+        if of.type in VALUES:
+            raise ExpressionFault(f"?. needs something that can be null, not {of.type}")
         return Typed(
             _lifted(method.gives),
             lambda context: (
@@ -178,23 +160,16 @@ def _arguments(method: members.Method, arguments: list[Typed], name: str) -> lis
     if len(arguments) != len(method.takes):
         raise ExpressionFault(f"{name}() takes {len(method.takes)} arguments")
     return [
-        _wanted(wanted, argument).run
-        for wanted, argument in zip(method.takes, arguments, strict=True)
+        wanted(type_, argument).run
+        for type_, argument in zip(method.takes, arguments, strict=True)
     ]
-
-
-def _wanted(type_: str, value: Typed) -> Typed:
-    nullable = value.type == "null" and type_ not in _VALUES
-    if value.type != type_ and not nullable:
-        raise ExpressionFault(f"expected {type_}, found {value.type}")
-    return value
 
 
 def _variable(of: Typed, generic: str, arguments: list[Typed]) -> Typed:
     """`Variables.GetValueOrDefault<T>(name, default)`; a value of another type is an error."""
     if generic not in _CAST or len(arguments) != 2:  # noqa: PLR2004 - name and default
         raise ExpressionFault("GetValueOrDefault needs a type and a default: <string>(name, null)")
-    name, default = _wanted("string", arguments[0]).run, _wanted(generic, arguments[1]).run
+    name, default = wanted("string", arguments[0]).run, wanted(generic, arguments[1]).run
     inner, allowed = of.run, _CAST[generic]
 
     def run(context: Any) -> Any:
@@ -255,75 +230,3 @@ def _object(properties: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(made) != len(properties):
         raise ValueError("a property stands twice in a JObject")
     return made
-
-
-def _binary(sign: str, left: Typed, right: Typed) -> Typed:
-    one, other = left.run, right.run
-    if sign in ("&&", "||"):
-        _wanted("bool", left)
-        _wanted("bool", right)
-        if sign == "&&":
-            return Typed("bool", lambda context: one(context) and other(context))
-        return Typed("bool", lambda context: one(context) or other(context))
-    if sign in ("==", "!="):
-        _comparable(left, right)
-        compare = operator.eq if sign == "==" else operator.ne
-        return Typed("bool", lambda context: compare(one(context), other(context)))
-    if sign in _COMPARED:
-        _wanted("int", _plain(left))
-        _wanted("int", _plain(right))
-        return Typed("bool", _ordered(_COMPARED[sign], one, other))
-    if sign == "??":
-        return _coalesced(left, right)
-    return _sum(left, right)
-
-
-def _ordered(compare: Callable[[Any, Any], bool], one: Run, other: Run) -> Run:
-    """C# lifts comparisons to nullable numbers: with null on either side they are false."""
-
-    def run(context: Any) -> bool:
-        left, right = one(context), other(context)
-        return left is not None and right is not None and compare(left, right)
-
-    return run
-
-
-def _comparable(left: Typed, right: Typed) -> None:
-    types = {_plain(left).type, _plain(right).type} - {"null"}
-    if len(types) > 1:
-        raise ExpressionFault(f"{left.type} cannot be compared with {right.type}")
-    plain = {"string", "int", "bool", "char"}
-    if len(types) == 1 and "null" not in (left.type, right.type) and not types <= plain:
-        raise ExpressionFault(f"{left.type} is compared by identity: cast it first")
-
-
-def _plain(value: Typed) -> Typed:
-    return Typed(value.type.rstrip("?"), value.run)
-
-
-def _coalesced(left: Typed, right: Typed) -> Typed:
-    if left.type in _VALUES:
-        raise ExpressionFault(f"?? needs something that can be null, not {left.type}")
-    plain = _plain(left).type
-    _wanted(plain, right)
-    one, other = left.run, right.run
-    return Typed(
-        plain,
-        lambda context: other(context) if (value := one(context)) is None else value,
-    )
-
-
-def _sum(left: Typed, right: Typed) -> Typed:
-    one, other = left.run, right.run
-    if left.type == right.type == "int":
-        return Typed("int", lambda context: one(context) + other(context))
-    if "string" not in (left.type, right.type):
-        raise ExpressionFault(f"{left.type} + {right.type} is outside the subset of expressions")
-    return Typed("string", lambda context: text_of(one(context)) + text_of(other(context)))
-
-
-def _choice(condition: Typed, yes: Typed, no: Typed) -> Typed:
-    test = _wanted("bool", condition).run
-    type_ = no.type if yes.type == "null" else yes.type
-    one, other = _wanted(type_, yes).run, _wanted(type_, no).run
-    return Typed(type_, lambda context: one(context) if test(context) else other(context))
