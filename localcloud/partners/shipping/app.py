@@ -1,6 +1,5 @@
 """The shipping provider's REST API."""
 
-import hmac
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -12,7 +11,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from localcloud.partners.control import Control
-from localcloud.partners.shipping import tariff
+from localcloud.partners.shipping import access, tariff
 from localcloud.partners.shipping.models import BookingRequest, RateRequest
 from localcloud.partners.shipping.register import SCHEMA, Register, described
 from localcloud.partners.store import Store
@@ -29,12 +28,12 @@ OPERATIONS = {
 class Provider:
     """Each request: the key, what for, whatever a test ordered, the effect, the answer."""
 
-    def __init__(self, store: Store, api_key: str) -> None:
-        self._register, self._api_key = Register(store), api_key.encode()
+    def __init__(self, store: Store, api_keys: access.ApiKeys) -> None:
+        self._register, self._api_keys = Register(store), api_keys
         self.control = Control(store, OPERATIONS)
 
     async def rates(self, request: Request) -> Response:
-        self._authenticated(request)
+        self._api_keys.check(request)
         wanted = await parsed(request, RateRequest)
         _served(wanted.country, wanted.postal_code)
         offers = await self.control.perform(
@@ -46,7 +45,7 @@ class Provider:
         return JSONResponse({"rates": offers})
 
     async def book(self, request: Request) -> Response:
-        self._authenticated(request)
+        self._api_keys.check(request)
         key, order = idempotency_key(request), await parsed(request, BookingRequest)
         country, postal_code = order.address.country, order.address.postal_code
         _served(country, postal_code)
@@ -64,7 +63,7 @@ class Provider:
         return JSONResponse(answer.body, answer.status, headers)
 
     async def cancel(self, request: Request) -> Response:
-        self._authenticated(request)
+        self._api_keys.check(request)
         row = self._register.find(request.path_params["shipment_id"])
         facts = {
             "shipment_id": row["id"],
@@ -77,7 +76,7 @@ class Provider:
         return JSONResponse(shipment)
 
     async def get(self, request: Request) -> Response:
-        self._authenticated(request)
+        self._api_keys.check(request)
         row = self._register.find(request.path_params["shipment_id"])
         facts = {"shipment_id": row["id"], "reference": row["reference"]}
         shipment = await self.control.perform(
@@ -86,7 +85,7 @@ class Provider:
         return JSONResponse(shipment)
 
     async def find(self, request: Request) -> Response:
-        self._authenticated(request)
+        self._api_keys.check(request)
         reference = request.query_params.get("reference", "")
         if not reference:
             raise Refused(400, "invalid_request", "reference: name the shipment's reference")
@@ -97,16 +96,6 @@ class Provider:
             lambda: self._register.of_reference(reference),
         )
         return JSONResponse({"shipments": shipments})
-
-    def _authenticated(self, request: Request) -> None:
-        key = request.headers.get("x-api-key", "").encode()
-        if not hmac.compare_digest(key, self._api_key):
-            raise Refused(
-                401,
-                "api_key_invalid",
-                "send the right X-Api-Key",
-                headers={"WWW-Authenticate": 'ApiKey realm="shipping"'},
-            )
 
 
 def _served(country: str, postal_code: str) -> None:
@@ -119,9 +108,13 @@ async def _health(_request: Request) -> Response:
 
 
 def create_app(state: Path, api_key: str) -> ASGIApp:
-    """The provider with its register in `state`, for whoever knows `api_key`."""
-    store = Store(state / "shipping.db", SCHEMA)
-    provider = Provider(store, api_key)
+    """The provider with its register in `state`, for whoever knows `api_key`.
+
+    `PUT /control/keys` with `{"keys": [...]}` puts one or two others in its place.
+    """
+    store = Store(state / "shipping.db", SCHEMA + access.SCHEMA)
+    api_keys = access.ApiKeys(store, api_key)
+    provider = Provider(store, api_keys)
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
@@ -137,7 +130,7 @@ def create_app(state: Path, api_key: str) -> ASGIApp:
             Route("/v1/shipments", provider.find, methods=["GET"]),
             Route(one, provider.get, methods=["GET"]),
             Route(f"{one}/cancel", provider.cancel, methods=["POST"]),
-            provider.control.mount(),
+            provider.control.mount(Route("/keys", api_keys.replace, methods=["PUT"])),
         ],
         exception_handlers=HANDLERS,
         lifespan=lifespan,

@@ -212,3 +212,23 @@ def test_a_killed_provider_remembers_its_parcels(tmp_path: Path) -> None:
 
     assert first.status_code == 201
     assert found.json() == again.json() == first.json()
+
+
+def test_two_keys_are_in_force_while_one_is_replaced(tmp_path: Path) -> None:
+    def rates(port: int, key: str) -> int:
+        return httpx.post(
+            f"http://127.0.0.1:{port}/v1/rates",
+            json={"country": "FR", "postal_code": "69003", "weight_g": 1},
+            headers={"X-Api-Key": key},
+        ).status_code
+
+    with running("localcloud.partners.shipping", tmp_path, "--api-key", "first-key") as part:
+        keys = f"{part.url}/control/keys"
+        assert httpx.put(keys, json={"keys": ["first-key", "second-key"]}).status_code == 204
+        assert [rates(part.port, key) for key in ("first-key", "second-key")] == [200, 200]
+        assert httpx.put(keys, json={"keys": ["second-key"]}).status_code == 204
+        assert [rates(part.port, key) for key in ("first-key", "second-key")] == [401, 200]
+        for wrong in ([], ["a", "b"], ["x" * 8, "y" * 8, "z" * 8]):
+            assert httpx.put(keys, json={"keys": wrong}).status_code == 400
+    with running("localcloud.partners.shipping", tmp_path, "--api-key", "first-key") as part:
+        assert [rates(part.port, key) for key in ("first-key", "second-key")] == [401, 200]
