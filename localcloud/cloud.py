@@ -171,7 +171,7 @@ class LocalCloud:
             state=self._phase,
             supervisor=ProcessId.of(os.getpid()),
             ports=self.ports,
-            urls={"api": f"{urls['functions']}/api/v1", **urls},
+            urls={**environment.gateways(self.ports), "api": f"{urls['functions']}/api/v1", **urls},
             environment=self.environment,
             parts=self._supervisor.records(),
         )

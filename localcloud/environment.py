@@ -132,6 +132,24 @@ def application_settings(
     }
 
 
+def gateways(ports: Mapping[str, int]) -> dict[str, str]:
+    """The addresses at which clients and employees find the platform."""
+    external, internal = url(ports, "gateway-external"), url(ports, "gateway-internal")
+    return {
+        "clients": f"{external}/external-api/v1",
+        "employees": f"{internal}/internal-api/v1",
+    }
+
+
+def gateway_settings(ports: Mapping[str, int]) -> dict[str, str]:
+    """What the gateway reads from its environment: where its limits are kept, and who it is."""
+    return {
+        "REDIS_URL": f"redis://{HOST}:{ports['valkey']}/1",
+        "IDENTITY_ENDPOINT": f"{url(ports, 'identity')}/msi/token",
+        "IDENTITY_HEADER": directory.WORKLOADS["gateway"].header,
+    }
+
+
 def notifier_settings(ports: Mapping[str, int], application: Mapping[str, str]) -> dict[str, str]:
     """The settings of the notifier: the application's, as far as it reads them, and its address."""
     shared = {

@@ -280,6 +280,26 @@ NOTIFIER = Part(
 )
 
 
+GATEWAY = Part(
+    name="gateway",
+    ports=("gateway-external", "gateway-internal"),
+    after=("valkey", "identity"),
+    command=lambda site: Command(
+        [
+            *(sys.executable, "-m", "localcloud.gateway", "--host", HOST),
+            *("--external-port", str(site.ports["gateway-external"])),
+            *("--internal-port", str(site.ports["gateway-internal"])),
+            *("--apim", str(site.root / "apim")),
+            *("--functions-url", environment.url(site.ports, "functions")),
+            *("--notifier-url", environment.url(site.ports, "notifier")),
+            *("--identity-url", environment.url(site.ports, "identity")),
+        ],
+        settings=environment.gateway_settings(site.ports),
+    ),
+    probe=lambda site: probes.http_health(site.ports["gateway-external"]),
+)
+
+
 def _load_catalogue(site: Site) -> str:
     # Its HTTP client is large, and whoever only looks at parts does without.
     from localcloud import catalogue  # noqa: PLC0415
@@ -319,6 +339,7 @@ ALL: tuple[Step, ...] = (
     DATABASES,
     MIGRATIONS,
     NOTIFIER,
+    GATEWAY,
     FUNCTIONS,
     CATALOGUE,
     DASHBOARD,

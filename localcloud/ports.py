@@ -27,11 +27,13 @@ DEFAULTS: Mapping[str, int] = {
     "payment": 7091,
     "shipping": 7092,
     "notifier": 7100,
+    "gateway-external": 8080,
+    "gateway-internal": 8081,
     "functions": 7071,
     "durable": 17071,
     "dashboard": 8090,
 }
-"""The documented ports; `durable` is the Functions host's second one."""
+"""The documented ports; `durable` is the Functions host's second one, the gateway has two."""
 
 _FREE_RANGE = range(20000, 32000)
 """Below the usual ephemeral ranges: no outgoing connection takes a port while its part restarts."""

@@ -21,6 +21,8 @@ def test_without_a_base_every_part_has_its_documented_port() -> None:
         "payment": 7091,
         "shipping": 7092,
         "notifier": 7100,
+        "gateway-external": 8080,
+        "gateway-internal": 8081,
         "functions": 7071,
         "durable": 17071,
         "dashboard": 8090,
