@@ -8,6 +8,7 @@ from starlette.requests import Request
 
 from localcloud.dashboard.guard import is_loopback
 from localcloud.identity import directory
+from localcloud.identity.errors import OAuthError
 from localcloud.identity.keys import KeyRing
 from localcloud.identity.people import People
 from localcloud.identity.sessions import Sessions
@@ -33,6 +34,17 @@ class Site:
     def close(self) -> None:
         """Close what is kept."""
         self._store.close()
+
+    def check_host(self, request: Request) -> None:
+        """OAuthError for a request that names this place otherwise than it is called.
+
+        A page from anywhere may give its own name the address 127.0.0.1 (DNS rebinding), and
+        would then be of the same origin.
+        """
+        hosts = request.headers.getlist("host")
+        called = self._public_url.partition("://")[2].partition("/")[0] if self._public_url else ""
+        if len(hosts) != 1 or not (is_loopback(hosts[0]) or hosts[0] == called):
+            raise OAuthError(403, "access_denied", 900561, "This place has another name.")
 
     def base(self, request: Request) -> str:
         """Where issuers live: as configured, or the address this process is bound to.

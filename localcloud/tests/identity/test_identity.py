@@ -54,18 +54,23 @@ async def verified(http: httpx.AsyncClient, token: str, tenant: str, audience: s
     )
 
 
-async def test_discovery_offers_only_the_grants_that_work(
-    http: httpx.AsyncClient, identity: Part
-) -> None:
-    answer = await http.get(f"/{CLIENTS}/v2.0/.well-known/openid-configuration")
+async def test_discovery_offers_exactly_what_works(http: httpx.AsyncClient, identity: Part) -> None:
+    found = (await http.get(f"/{CLIENTS}/v2.0/.well-known/openid-configuration")).json()
 
-    assert answer.status_code == 200
-    found = answer.json()
     assert found["issuer"] == f"{identity.url}/{CLIENTS}/v2.0"
+    assert found["authorization_endpoint"] == f"{identity.url}/{CLIENTS}/oauth2/v2.0/authorize"
     assert found["token_endpoint"] == f"{identity.url}/{CLIENTS}/oauth2/v2.0/token"
-    assert found["jwks_uri"] == f"{identity.url}/{CLIENTS}/discovery/v2.0/keys"
-    assert found["grant_types_supported"] == ["password", "client_credentials"]
-    assert "authorization_endpoint" not in found
+    assert found["end_session_endpoint"] == f"{identity.url}/{CLIENTS}/oauth2/v2.0/logout"
+    assert found["grant_types_supported"] == [
+        "authorization_code",
+        "refresh_token",
+        "password",
+        "client_credentials",
+    ]
+    assert found["response_types_supported"] == ["code"]
+    assert found["code_challenge_methods_supported"] == ["S256"]
+    assert f"api://{CLIENTS_API}/orders.readwrite" in found["scopes_supported"]
+    assert {"openid", "offline_access"} < set(found["scopes_supported"])
 
 
 async def test_the_issuer_does_not_follow_the_host_header(
