@@ -28,6 +28,7 @@ PARTS = {
     "eventgrid": "Event Grid",
     "communication": "Communication Services",
     "identity": "Identity",
+    "keyvault": "Key Vault",
 }
 """The folders of tests, in the order of the page, and what they are tests of."""
 _HOME = {

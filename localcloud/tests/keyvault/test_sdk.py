@@ -23,7 +23,7 @@ CHALLENGE = "learn:azure/key-vault/general/authentication-requests-and-responses
 
 
 @pytest.mark.conforms(
-    "Sign-in",
+    "Sign-in to a vault",
     "A request without a token is answered 401 with a challenge that names the authority and the"
     " resource; the SDKs sign in by it.",
     source=CHALLENGE,
