@@ -65,27 +65,36 @@ main.add_command(functions)
     help="Move every port by N - 5000: with 6000 the Functions host answers on 8071 instead of "
     "7071. 0 takes free ports; `status` shows them.",
 )
+@click.option(
+    "--keyless",
+    is_flag=True,
+    help="Give the application no key or password to any store: TLS and tokens, as in Azure.",
+)
 @click.option("--detach", is_flag=True, help="Run in the background; return once it is ready.")
 @click.option("--brief", is_flag=True, hidden=True)
 @click.pass_obj
-def up(steps: tuple[Step, ...], state: Path, port_base: int, detach: bool, brief: bool) -> None:
+def up(  # noqa: PLR0917 - click passes one argument for each option
+    steps: tuple[Step, ...], state: Path, port_base: int, keyless: bool, detach: bool, brief: bool
+) -> None:
     """Start everything, load the demo catalogue, and stay until Ctrl-C.
 
     The data survives: the next `up` goes on where this one stopped.
     """
     if detach:
-        _up_in_background(StateFolder(state), port_base)
+        _up_in_background(StateFolder(state), port_base, keyless)
     else:
-        _up_in_foreground(steps, state, port_base, brief)
+        _up_in_foreground(steps, state, port_base, keyless, brief)
 
 
-def _up_in_foreground(steps: tuple[Step, ...], state: Path, port_base: int, brief: bool) -> None:
+def _up_in_foreground(
+    steps: tuple[Step, ...], state: Path, port_base: int, keyless: bool, brief: bool
+) -> None:
     stop = _on_interrupt()
     out = console()
     lines = StepLines(out)
     try:
         _log_to(StateFolder(state))
-        cloud = LocalCloud(state, port_base=port_base, steps=steps, progress=lines)
+        cloud = LocalCloud(state, port_base=port_base, steps=steps, progress=lines, keyless=keyless)
         out.print("Starting the local cloud")
         cloud.start(stop)
     except Cancelled:
@@ -132,7 +141,7 @@ def _on_interrupt() -> threading.Event:
     return stop
 
 
-def _up_in_background(state: StateFolder, port_base: int) -> None:
+def _up_in_background(state: StateFolder, port_base: int, keyless: bool) -> None:
     try:
         state.create()
     except StateError as refused:
@@ -141,6 +150,7 @@ def _up_in_background(state: StateFolder, port_base: int) -> None:
         raise click.ClickException(f"already running (pid {running.supervisor.pid})")
     file = state.log_file("up")  # what a terminal would show
     command = [sys.executable, "-m", "localcloud", "up", "--state", str(state.path)]
+    command += ["--keyless"] if keyless else []
     with logs.open_log(file) as output:
         output.truncate(0)
         process = subprocess.Popen(  # noqa: S603 - this very command, in the background

@@ -59,7 +59,9 @@ class LocalCloud:
 
     `port_base` 0 takes free ports, once: they stay the same over stop and start. `settings` are
     application settings that win over the local cloud's own; they may be changed at any time and
-    count from the next start of the Functions host. `steps` is the table of what to start.
+    count from the next start of the Functions host. `steps` is the table of what to start. In a
+    `keyless` cloud the application has no key or password to any store: it is known by its
+    managed identity.
     """
 
     def __init__(
@@ -71,10 +73,13 @@ class LocalCloud:
         steps: Iterable[Step] = parts.ALL,
         root: Path = ROOT,
         progress: Progress | None = None,
+        keyless: bool = False,
     ) -> None:
         self.state = StateFolder(state_dir)
         self.settings = dict(settings or {})
-        self._steps = tuple(steps)
+        self._steps, self._broker_host = tuple(steps), ""
+        if keyless:
+            self._steps, self._broker_host = _keyless(self._steps)
         self._parts = {step.name: step for step in self._steps if isinstance(step, Part)}
         own = [name for part in self._parts.values() for name in part.ports]
         self.ports: Mapping[str, int] = ports.assign({*ports.DEFAULTS, *own}, port_base)
@@ -96,8 +101,7 @@ class LocalCloud:
     def environment(self) -> dict[str, str]:
         """The application's settings in this cloud, as the Functions host gets them."""
         site = self._running_site()
-        sockets = postgres.socket_folder(site.state)
-        return environment.application_settings(self.ports, site.secrets, sockets) | self.settings
+        return site.application_settings(postgres.socket_folder(site.state)) | self.settings
 
     def url(self, part: str) -> str:
         """Where an HTTP part answers, without a trailing slash."""
@@ -121,7 +125,12 @@ class LocalCloud:
             self._stop_leftovers()
             self._refuse_taken_ports()
             self._site = Site(
-                self._root, self.state, self.ports, self.state.secrets(), self.settings
+                self._root,
+                self.state,
+                self.ports,
+                self.state.secrets(),
+                self.settings,
+                self._broker_host,
             )
             self._supervisor = Supervisor(self._site, self._write)
             self._enter("starting")
@@ -174,6 +183,7 @@ class LocalCloud:
             urls={**environment.gateways(self.ports), "api": f"{urls['functions']}/api/v1", **urls},
             environment=self.environment,
             parts=self._supervisor.records(),
+            broker_host=self._broker_host,
         )
 
     def _running_site(self) -> Site:
@@ -265,6 +275,13 @@ class LocalCloud:
                 _, alive = psutil.wait_procs([process], _LEFTOVER_S)
                 for stubborn in alive:
                     stubborn.kill()
+
+
+def _keyless(steps: Iterable[Step]) -> tuple[tuple[Step, ...], str]:
+    """The steps of the keyless profile, and where its broker takes tokens."""
+    from localcloud import keyless, keyless_parts  # noqa: PLC0415 - few need them
+
+    return keyless_parts.of(steps), keyless.broker_host()
 
 
 def erase(state: StateFolder) -> None:

@@ -36,7 +36,11 @@ def look(
     state: StateFolder, record: CloudRecord, root: Path, steps: Iterable[Step]
 ) -> list[PartStatus]:
     """Every part of the cloud, probed now and at the same time."""
-    site = Site(root, state, record.ports, state.secrets())
+    site = Site(root, state, record.ports, state.secrets(), broker_host=record.broker_host)
+    if record.broker_host:
+        from localcloud import keyless_parts  # noqa: PLC0415 - few need them
+
+        steps = keyless_parts.of(steps)
     known = {step.name: step for step in steps if isinstance(step, Part)}
     if not record.parts:
         return []

@@ -25,6 +25,22 @@ class Site:
     ports: Mapping[str, int]
     secrets: Secrets
     overrides: Mapping[str, str] = field(default_factory=dict)
+    broker_host: str = ""
+    """Where the broker takes tokens; empty unless the cloud is keyless."""
+
+    def application_settings(self, sockets: Path | None = None) -> dict[str, str]:
+        """The settings of the application, without the overrides.
+
+        `sockets` is the folder of the database's Unix socket, if that shall be used.
+        """
+        given = environment.application_settings(self.ports, self.secrets, sockets)
+        if not self.broker_host:
+            return given
+        from localcloud import keyless  # noqa: PLC0415 - makes certificates, which few need
+
+        trusted = keyless.authority(self.state.path).file
+        identity = environment.url(self.ports, "identity")
+        return keyless.application_settings(given, self.ports, trusted, self.broker_host, identity)
 
 
 @dataclass(frozen=True)
@@ -255,7 +271,7 @@ FUNCTIONS = Part(
             *("--durable-port", str(site.ports["durable"])),
         ],
         settings=lambda site: {
-            **environment.application_settings(site.ports, site.secrets, _sockets(site)),
+            **site.application_settings(_sockets(site)),
             **environment.host_settings(site.ports, site.secrets, _sockets(site)),
             **site.overrides,
         },
@@ -271,14 +287,11 @@ NOTIFIER = Part(
     after=("valkey", "identity"),
     command=lambda site: Command(
         [sys.executable, "-m", "notifier"],
-        settings=environment.notifier_settings(
-            site.ports, environment.application_settings(site.ports, site.secrets)
-        ),
+        settings=environment.notifier_settings(site.ports, site.application_settings()),
     ),
     probe=lambda site: probes.http_health(site.ports["notifier"], "/health/live"),
     announces=False,
 )
-
 
 GATEWAY = Part(
     name="gateway",

@@ -35,6 +35,14 @@ DEFAULTS: Mapping[str, int] = {
 }
 """The documented ports; `durable` is the Functions host's second one, the gateway has two."""
 
+KEYLESS: Mapping[str, int] = {
+    "postgres-tls": 5443,
+    "valkey-tls": 6390,
+    "eventgrid-tls": 7181,
+    "communication-tls": 7182,
+}
+"""The ports that only the keyless profile has."""
+
 _FREE_RANGE = range(20000, 32000)
 """Below the usual ephemeral ranges: no outgoing connection takes a port while its part restarts."""
 
@@ -50,15 +58,16 @@ def assign(names: Iterable[str], base: int = DEFAULT_BASE) -> dict[str, int]:
     if not LOWEST_BASE <= base <= HIGHEST_BASE:
         message = f"a port base is 0 or lies between {LOWEST_BASE} and {HIGHEST_BASE}, not {base}"
         raise ValueError(message)
-    return {name: DEFAULTS[name] + base - DEFAULT_BASE for name in wanted}
+    known = {**DEFAULTS, **KEYLESS}
+    return {name: known[name] + base - DEFAULT_BASE for name in wanted}
 
 
-def is_free(port: int) -> bool:
+def is_free(port: int, host: str = HOST) -> bool:
     """Whether a server could listen on this port of the loopback address now."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((HOST, port))
+            probe.bind((host, port))
         except OSError:
             return False
     return True

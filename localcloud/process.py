@@ -9,7 +9,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import uvicorn
 
@@ -66,35 +66,64 @@ async def serve_asgi(
     ready_facts: Callable[[int], Mapping[str, Any]] | None = None,
     grace_s: float = 5.0,
     tls: "Certificate | None" = None,
+    tls_port: int | None = None,
 ) -> None:
     """Serve `app` until SIGTERM or SIGINT, then finish the requests in flight.
 
-    Over TLS with a certificate `tls`.
+    Over TLS with a certificate `tls`; with a `tls_port` too, in the clear on `port` and over TLS
+    on that one.
 
     Reports readiness once the application's start-up is over. OSError when the port is taken;
     RuntimeError when the application refuses to start.
     """
     listener = bind(host, port)
     bound: int = listener.getsockname()[1]
-    config = uvicorn.Config(
-        app,
-        log_config=None,
-        access_log=False,
-        timeout_graceful_shutdown=int(grace_s),
-        server_header=False,
-        lifespan="auto",
-        ssl_certfile=tls.file if tls else None,
-        ssl_keyfile=tls.key if tls else None,
-    )
-    server = _Server(config)
+    server = _server(app, grace_s, None if tls_port is not None else tls)
+    servers = [server]
+    tasks = [await _started(server, listener)]
+    facts = dict(ready_facts(bound)) if ready_facts else {}
+    if tls_port is not None:
+        encrypted = bind(host, tls_port)
+        servers.append(_server(app, grace_s, tls, lifespan="off"))
+        tasks.append(await _started(servers[-1], encrypted))
+        facts["tls_port"] = encrypted.getsockname()[1]
     loop = asyncio.get_running_loop()
-    task = asyncio.create_task(server.serve(sockets=[listener]))
+
+    def stop() -> None:
+        for each in servers:
+            each.should_exit = True
+
     for name in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(name, lambda: setattr(server, "should_exit", True))
+        loop.add_signal_handler(name, stop)
+    ready(port=bound, **facts)
+    # The first one ends the application, which the other one must have left by then.
+    for task in reversed(tasks):
+        await task
+
+
+def _server(
+    app: Any, grace_s: float, tls: "Certificate | None", lifespan: Literal["auto", "off"] = "auto"
+) -> _Server:
+    return _Server(
+        uvicorn.Config(
+            app,
+            log_config=None,
+            access_log=False,
+            timeout_graceful_shutdown=int(grace_s),
+            server_header=False,
+            lifespan=lifespan,
+            ssl_certfile=tls.file if tls else None,
+            ssl_keyfile=tls.key if tls else None,
+        )
+    )
+
+
+async def _started(server: _Server, listener: socket.socket) -> "asyncio.Task[None]":
+    """The server's task, once it serves. RuntimeError when the application refuses to start."""
+    task = asyncio.create_task(server.serve(sockets=[listener]))
     while not server.started:
         if task.done():
             await task
             raise RuntimeError("the application did not start; its log says why")
         await asyncio.sleep(0.01)
-    ready(port=bound, **(ready_facts(bound) if ready_facts else {}))
-    await task
+    return task

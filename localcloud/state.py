@@ -69,6 +69,8 @@ class CloudRecord:
     urls: Mapping[str, str]
     environment: Mapping[str, str]
     parts: list[PartRecord] = field(default_factory=list)
+    broker_host: str = ""
+    """Where the broker takes tokens; empty unless the cloud is keyless."""
 
     def alive(self) -> bool:
         return self.supervisor.process() is not None

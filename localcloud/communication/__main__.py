@@ -9,6 +9,7 @@ import uvloop
 from localcloud.communication.access import AUDIENCE, Access, BadKey
 from localcloud.communication.app import Setup, create_app
 from localcloud.communication.outcomes import described
+from localcloud.pki import Certificate
 from localcloud.process import configure_logging, serve_asgi
 from localcloud.servicebus.bearer import BearerTokens
 
@@ -66,6 +67,16 @@ _INDENTED: Final = described()
     help="A MailFrom address or a phone number of the resource; may be repeated.",
 )
 @click.option(
+    "--tls-port",
+    type=int,
+    help="Port over TLS, which clients with token credentials speak; 0 takes a free one.",
+)
+@click.option(
+    "--certificate",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Certificate of that port; its key lies beside it, as `.key`.",
+)
+@click.option(
     "--keep", default=50_000, type=click.IntRange(min=1), help="Messages to keep, the newest."
 )
 def main(  # noqa: PLR0917 - click passes one argument for each option
@@ -80,6 +91,8 @@ def main(  # noqa: PLR0917 - click passes one argument for each option
     identity_url: str | None,
     tenant: str,
     senders: tuple[str, ...],
+    tls_port: int | None,
+    certificate: Path | None,
     keep: int,
 ) -> None:
     """Take email and SMS as Azure Communication Services does, show them, and report on delivery.
@@ -102,7 +115,11 @@ def main(  # noqa: PLR0917 - click passes one argument for each option
     except BadKey as why:
         raise click.UsageError(str(why)) from None
     setup = Setup(state, access, senders, eventgrid_url, eventgrid_key, keep)
-    uvloop.run(serve_asgi(create_app(setup), host=host, port=port))
+    if (certificate is None) is not (tls_port is None):
+        raise click.UsageError("--tls-port and --certificate are given together")
+    tls = None if certificate is None else Certificate(certificate, certificate.with_suffix(".key"))
+    app = create_app(setup)
+    uvloop.run(serve_asgi(app, host=host, port=port, tls=tls, tls_port=tls_port))
 
 
 def _tokens(identity_url: str | None, tenant: str) -> BearerTokens | None:

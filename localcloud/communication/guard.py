@@ -49,7 +49,8 @@ class Guard:
         headers = Headers(scope=scope)
         hosts = headers.getlist("host")
         local = len(hosts) == 1 and is_loopback(hosts[0])
-        if local and all(origin == f"http://{hosts[0]}" for origin in headers.getlist("origin")):
+        own = f"{scope['scheme']}://{hosts[0]}" if local else ""
+        if local and all(origin == own for origin in headers.getlist("origin")):
             await self._app(scope, receive, sealed)
             return
         refusal = PlainTextResponse(

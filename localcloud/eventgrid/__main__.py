@@ -15,6 +15,7 @@ from localcloud.eventgrid.keys import TopicKeys
 from localcloud.eventgrid.pace import Pace
 from localcloud.eventgrid.topology import load_topology
 from localcloud.identity.directory import EMPLOYEES
+from localcloud.pki import Certificate
 from localcloud.process import configure_logging, serve_asgi
 from localcloud.servicebus.bearer import BearerTokens
 
@@ -68,6 +69,16 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
     show_envvar=True,
     help="Connection string of the account of dead letters.",
 )
+@click.option(
+    "--tls-port",
+    type=int,
+    help="Port over TLS, which clients with token credentials speak; 0 takes a free one.",
+)
+@click.option(
+    "--certificate",
+    type=_FILE,
+    help="Certificate of that port; its key lies beside it, as `.key`.",
+)
 @click.option("--answer-within", default=30.0, help="Seconds that a webhook may take to answer.")
 @click.option(
     "--time-scale",
@@ -89,6 +100,8 @@ def main(  # noqa: PLR0917 - click passes one argument for each option
     functions_keys: Path | None,
     servicebus: str | None,
     storage: str | None,
+    tls_port: int | None,
+    certificate: Path | None,
     answer_within: float,
     time_scale: float,
 ) -> None:
@@ -115,14 +128,24 @@ def main(  # noqa: PLR0917 - click passes one argument for each option
             around,
             Pace(time_scale),
         )
-        uvloop.run(_serve(setup, host, port))
+        uvloop.run(_serve(setup, host, port, tls_port, _tls(certificate, tls_port)))
     except (SpecRefused, sqlite3.DatabaseError) as error:
         raise click.ClickException(str(error)) from error
     except OSError as error:
         raise click.ClickException(f"cannot serve on {host}:{port}: {error}") from error
 
 
-async def _serve(setup: Setup, host: str, port: int) -> None:
+def _tls(certificate: Path | None, port: int | None) -> Certificate | None:
+    if (certificate is None) is not (port is None):
+        raise click.UsageError("--tls-port and --certificate are given together")
+    return (
+        None if certificate is None else Certificate(certificate, certificate.with_suffix(".key"))
+    )
+
+
+async def _serve(
+    setup: Setup, host: str, port: int, tls_port: int | None, tls: Certificate | None
+) -> None:
     server = Server(setup)
 
     def facts(bound: int) -> dict[str, str]:
@@ -130,7 +153,9 @@ async def _serve(setup: Setup, host: str, port: int) -> None:
         return {"topics": ",".join(topic.spec.name for topic in server.grid.topics())}
 
     server.base = f"http://{host}:{port}"
-    await serve_asgi(server.app(), host=host, port=port, ready_facts=facts)
+    await serve_asgi(
+        server.app(), host=host, port=port, ready_facts=facts, tls=tls, tls_port=tls_port
+    )
 
 
 def _tokens(identity_url: str | None, tenant: str) -> BearerTokens | None:

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from azure.storage.blob.aio import BlobServiceClient
     from azure.storage.queue.aio import QueueServiceClient
 
+TRUSTED = "LOCALCLOUD_TRUSTED_CA_FILE"
+"""The setting that names whom the host trusts where it shows tokens, instead of the public ones."""
 HOST_ACCOUNT = "AzureWebJobsStorage"
 """The account of the host itself, and of every binding that names no other."""
 
@@ -102,7 +104,8 @@ class Accounts:
         identity = self._environ.get(f"{name}__clientId")
         credential = DefaultAzureCredential(managed_identity_client_id=identity)
         self._credentials.append(credential)
-        return kind(uri, credential=credential, **_OPTIONS)
+        trusted = self._environ.get(TRUSTED) or True
+        return kind(uri, credential=credential, connection_verify=trusted, **_OPTIONS)
 
     async def close(self) -> None:
         """Close every client and credential."""

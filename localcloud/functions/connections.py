@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import certifi
 from azure.servicebus.aio import ServiceBusClient
 
+from localcloud.functions.accounts import TRUSTED
 from localcloud.functions.errors import StartRefused
 
 _OPTIONS: dict[str, Any] = {
@@ -63,7 +64,8 @@ class Connections:
         identity = self._environ.get(f"{name}__clientId")
         credential = DefaultAzureCredential(managed_identity_client_id=identity)
         self._credentials.append(credential)
-        return ServiceBusClient(namespace, credential, ssl_context=_trust(), **_OPTIONS)
+        context = _trust(self._environ.get(TRUSTED, ""))
+        return ServiceBusClient(namespace, credential, ssl_context=context, **_OPTIONS)
 
     async def close(self) -> None:
         """Close every client and credential."""
@@ -72,10 +74,10 @@ class Connections:
 
 
 @functools.cache
-def _trust() -> ssl.SSLContext:
-    """The certificates that the SDK trusts by itself, read once: it would read them, 20 ms, for
-    every connection, even for one without TLS.
+def _trust(file: str = "") -> ssl.SSLContext:
+    """The certificates that the SDK trusts by itself, or those in `file`, read once: it would read
+    them, 20 ms, for every connection, even for one without TLS.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.load_verify_locations(certifi.where())
+    context.load_verify_locations(file or certifi.where())
     return context

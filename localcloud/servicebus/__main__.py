@@ -60,6 +60,7 @@ AUDIENCE: Final = "https://servicebus.azure.net"
     type=int,
     help="Port for AMQP over TLS, which clients with token credentials speak; 0 takes a free one.",
 )
+@click.option("--tls-host", help="Address of that port.  [default: --host]")
 @click.option(
     "--admin-port",
     type=int,
@@ -92,6 +93,7 @@ def main(  # noqa: PLR0917 - click passes one argument for each option
     key_file: Path | None,
     root_key: str | None,
     tls_port: int | None,
+    tls_host: str | None,
     admin_port: int | None,
     certificate: Path | None,
     jwks_url: str | None,
@@ -120,7 +122,8 @@ def main(  # noqa: PLR0917 - click passes one argument for each option
     if (jwks_url is None) is not (token_issuer is None):
         raise click.UsageError("--jwks-url and --token-issuer are given together")
     trust = Trust(accepted, jwks_url, token_issuer, token_audience)
-    at = Place(host, port, tls_port, admin_port, certificate or state / CERTIFICATE_FILE)
+    kept = certificate or state / CERTIFICATE_FILE
+    at = Place(host, port, tls_port, admin_port, kept, tls_host or host)
     limits = Limits(max_message_bytes=max_message_kb * 1024, idle_timeout_s=idle_timeout)
     try:
         entities = load_topology(topology)

@@ -1,7 +1,8 @@
 """Bearer tokens of an identity provider, as a managed identity presents them."""
 
 import asyncio
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 import jwt
 
@@ -13,7 +14,7 @@ FETCH_S: Final = 5
 
 
 class BearerTokens:
-    """Checks signature, issuer, audience and lifetime; whoever passes may do everything."""
+    """Checks signature, issuer, audience and lifetime; what the token is good for, others judge."""
 
     def __init__(self, jwks_url: str, issuer: str, audience: str) -> None:
         self._issuer = issuer
@@ -23,9 +24,13 @@ class BearerTokens:
 
     async def expiry(self, token: str) -> float:
         """Until when the token is good, in seconds since 1970. Raises TokenRefused."""
+        return float((await self.claims(token))["exp"])
+
+    async def claims(self, token: str) -> Mapping[str, Any]:
+        """What the token says, which is true. Raises TokenRefused."""
         try:
             key = await asyncio.to_thread(self._keys.get_signing_key_from_jwt, token)
-            claims = jwt.decode(
+            claims: Mapping[str, Any] = jwt.decode(
                 token,
                 key,
                 algorithms=["RS256"],
@@ -39,4 +44,4 @@ class BearerTokens:
             raise TokenRefused("InvalidToken: The keys of the issuer cannot be read.") from error
         except jwt.PyJWTError as error:
             raise TokenRefused(f"InvalidToken: {type(error).__name__}.") from error
-        return float(claims["exp"])
+        return claims

@@ -38,6 +38,7 @@ class Place:
     tls_port: int | None
     admin_port: int | None
     certificate: Path
+    tls_host: str
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ async def serve(topology: Topology, store: Store, trust: Trust, limits: Limits, 
     facts = {"port": listener.getsockname()[1]}
     context = _tls(at)
     if at.tls_port is not None:
-        listener = bind(at.host, at.tls_port)
+        listener = bind(at.tls_host, at.tls_port)
         servers.append(await loop.create_server(connect, sock=listener, ssl=context))
         facts["tls_port"] = listener.getsockname()[1]
     endpoint = None
@@ -106,7 +107,7 @@ def _tls(at: Place) -> ssl.SSLContext | None:
         return None
     from localcloud.servicebus.certificate import server_context  # noqa: PLC0415 - see below
 
-    return server_context(at.certificate, at.host)
+    return server_context(at.certificate, at.tls_host)
 
 
 def _administration(

@@ -2,6 +2,7 @@
 "use strict";
 
 const http = require("node:http");
+const https = require("node:https");
 const Module = require("node:module");
 const path = require("node:path");
 
@@ -24,6 +25,17 @@ function remembering(Loki) {
   };
 }
 
+// Azurite takes tokens of Azure's own issuers; the local cloud's is another one.
+const ISSUER = process.env.LOCALCLOUD_AZURITE_ISSUER;
+
+function trusting(exported) {
+  const issuers = exported?.VALID_ISSUE_PREFIXES;
+  if (ISSUER && Array.isArray(issuers) && !issuers.includes(ISSUER)) {
+    issuers.push(ISSUER);
+  }
+  return exported;
+}
+
 const load = Module._load;
 let loki = null;
 Module._load = function (name, ...rest) {
@@ -33,7 +45,7 @@ Module._load = function (name, ...rest) {
   if (name === "lokijs") {
     return (loki ??= remembering(load.call(this, name, ...rest)));
   }
-  return load.call(this, name, ...rest);
+  return trusting(load.call(this, name, ...rest));
 };
 
 const isDirty = (database) => database.autosaveDirty();
@@ -119,10 +131,12 @@ function changesSomething(request) {
   return !reads || new URL(request.url, "http://localhost").pathname.endsWith("/messages");
 }
 
-const emit = http.Server.prototype.emit;
-http.Server.prototype.emit = function (event, request, response) {
-  if (event === "request" && changesSomething(request)) {
-    hold(response);
-  }
-  return emit.apply(this, arguments);
-};
+for (const server of [http.Server.prototype, https.Server.prototype]) {
+  const emit = server.emit;
+  server.emit = function (event, request, response) {
+    if (event === "request" && changesSomething(request)) {
+      hold(response);
+    }
+    return emit.apply(this, arguments);
+  };
+}
