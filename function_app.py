@@ -89,10 +89,12 @@ from shared.outbox import (
     EventGridPublisher,
     ServiceBusSender,
 )
+from shared.pii import mask_logs
 from shared.replica import ReadSide
 from shared.resilience import Breaker
 from shared.secrets import Secrets, store_of
 
+mask_logs()
 settings = Settings.from_environment()
 now = partial(datetime.now, UTC)
 
@@ -269,6 +271,7 @@ audit = AuditService(database, trail)
 anchors = BlobAnchors(
     connection=settings.audit_storage.get_secret_value() if settings.audit_storage else None,
     url=settings.audit_storage_url,
+    trusted_ca_file=settings.trusted_ca_file,
 )
 signer = Signer(settings.audit_anchor_key.get_secret_value())
 anchoring = Anchoring(database, anchors, signer)

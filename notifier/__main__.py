@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from notifier.app import create_app
 from notifier.server import serve
 from notifier.settings import Settings
+from shared.pii import mask_logs
 
 
 class _UtcFormatter(logging.Formatter):
@@ -25,6 +26,7 @@ def _configure_logging() -> None:
     )
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     logging.getLogger("httpx").setLevel(logging.WARNING)
+    mask_logs()
 
 
 def main() -> None:

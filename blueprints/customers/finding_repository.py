@@ -91,10 +91,14 @@ FOUND = sql.SQL("""
 
 LIKENESS = sql.SQL("(word_similarity(%(name)s, c.name) * 1000000)::integer")
 ALL_ALIKE = sql.SQL("0")
-MATCHES: Mapping[str, sql.SQL] = {
+MATCHES = {
     "name": sql.SQL("%(name)s <%% c.name"),
     "email": sql.SQL("lower(c.email) ~>=~ %(email)s AND lower(c.email) ~<~ %(email_end)s"),
     "phone": sql.SQL("c.phone ~>=~ %(phone)s AND c.phone ~<~ %(phone_end)s"),
+}
+WHOLE: Mapping[str, sql.SQL] = MATCHES | {
+    "email": sql.SQL("lower(c.email) = %(email)s"),
+    "phone": sql.SQL("c.phone = %(phone)s"),
 }
 BEHIND = sql.SQL("(m.likeness, m.id) < (%(after)s, %(after_id)s)")
 LAST_CHARACTER = "\U0010ffff"
@@ -119,16 +123,18 @@ async def found(
     name: str | None,
     email: str | None,
     phone: str | None,
+    whole: bool,
     after: tuple[int, UUID] | None,
     limit: int,
 ) -> list[Found]:
     """Customers that match all that is given, those named most alike first, behind `after`.
 
-    Names may hold typing errors; an email or a phone number may be the beginning of one. Belongs
-    in a transaction, for which it says how much alike is enough.
+    Names may hold typing errors; an email or a phone number may be the beginning of one unless it
+    is `whole`. Belongs in a transaction, for which it says how much alike is enough.
     """
     given = {"name": name, "email": None if email is None else email.lower(), "phone": phone}
-    conditions = [MATCHES[field] for field, value in given.items() if value is not None]
+    matches = WHOLE if whole else MATCHES
+    conditions = [matches[field] for field, value in given.items() if value is not None]
     ends = {f"{field}_end": f"{value}{LAST_CHARACTER}" for field, value in given.items()}
     parameters: dict[str, Any] = {**given, **ends, "limit": limit}
     if after is not None:

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, Field, StringConstraints, model_validator
 
+from shared import pii
 from shared.http import Body, Query
 from shared.problem import Problem
 
@@ -42,27 +43,37 @@ def _with_short_local_part(mailbox: str) -> str:
 Name = Annotated[
     str,
     StringConstraints(strip_whitespace=True, min_length=1, max_length=200, pattern=PRINTABLE),
+    pii.NAME,
 ]
 AddressLine = Annotated[
     str,
     StringConstraints(strip_whitespace=True, min_length=1, max_length=200, pattern=PRINTABLE),
+    pii.ADDRESS,
 ]
 Email = Annotated[
     str,
     StringConstraints(strip_whitespace=True, max_length=254, pattern=MAILBOX),
     AfterValidator(_with_short_local_part),
+    pii.EMAIL,
 ]
 Phone = Annotated[
-    str, StringConstraints(pattern=r"^\+[1-9][0-9]{6,14}$"), Field(description="E.164")
+    str,
+    StringConstraints(pattern=r"^\+[1-9][0-9]{6,14}$"),
+    Field(description="E.164"),
+    pii.PHONE,
 ]
 PostalCode = Annotated[
     str,
     StringConstraints(
         strip_whitespace=True, min_length=2, max_length=12, pattern=r"^[A-Za-z0-9][A-Za-z0-9 -]*$"
     ),
+    pii.ADDRESS,
 ]
 Country = Annotated[
-    str, StringConstraints(pattern=r"^[A-Z]{2}$"), Field(description="ISO 3166-1 alpha-2")
+    str,
+    StringConstraints(pattern=r"^[A-Z]{2}$"),
+    Field(description="ISO 3166-1 alpha-2"),
+    pii.ADDRESS,
 ]
 Language = Annotated[str, StringConstraints(pattern=r"^[a-z]{2}$"), Field(description="ISO 639-1")]
 
@@ -101,9 +112,9 @@ class Customer(BaseModel):
     """A customer; `id` is the person's object id in the clients' directory."""
 
     id: UUID
-    name: str
-    email: str
-    phone: str | None
+    name: Annotated[str, pii.NAME]
+    email: Annotated[str, pii.EMAIL]
+    phone: Annotated[str, pii.PHONE] | None
     default_address: Address | None
     language: str
     segment: Segment
@@ -129,7 +140,8 @@ class CustomerQuery(Query):
 class CustomerSearch(Body):
     """What is known of somebody; all of it must match, and something must be given.
 
-    Names forgive typing errors. An email or a phone number (E.164) may be the beginning of one.
+    Names forgive typing errors. An email or a phone number (E.164) may be the beginning of one, for
+    who is shown them in full.
     """
 
     name: (
@@ -138,6 +150,7 @@ class CustomerSearch(Body):
             StringConstraints(
                 strip_whitespace=True, min_length=3, max_length=200, pattern=PRINTABLE
             ),
+            pii.NAME,
         ]
         | None
     ) = None
@@ -147,10 +160,13 @@ class CustomerSearch(Body):
             StringConstraints(
                 strip_whitespace=True, min_length=3, max_length=254, pattern=PRINTABLE
             ),
+            pii.EMAIL,
         ]
         | None
     ) = None
-    phone: Annotated[str, StringConstraints(pattern=r"^\+[1-9][0-9]{3,14}$")] | None = None
+    phone: Annotated[str, StringConstraints(pattern=r"^\+[1-9][0-9]{3,14}$"), pii.PHONE] | None = (
+        None
+    )
     limit: PageLimit = 20
     cursor: Cursor | None = None
 
@@ -165,9 +181,9 @@ class CustomerSummary(BaseModel):
     """A customer as lists show him."""
 
     id: UUID
-    name: str
-    email: str
-    phone: str | None
+    name: Annotated[str, pii.NAME]
+    email: Annotated[str, pii.EMAIL]
+    phone: Annotated[str, pii.PHONE] | None
     segment: Segment
     status: Literal["active", "inactive"]
     registered_at: datetime

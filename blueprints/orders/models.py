@@ -7,6 +7,7 @@ from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, Field, StringConstraints
 
+from shared import pii
 from shared.http import Body, Query
 from shared.problem import PartnerUnavailable, Problem
 
@@ -47,9 +48,12 @@ CANCELLABLE: tuple[Status, ...] = ("placed", "confirmed", "stuck")
 MinorUnits = Annotated[int, Field(ge=0, description="minor units of the currency; 1299 is 12.99")]
 Quantity = Annotated[int, Field(ge=1, le=MAX_QUANTITY)]
 Country = Annotated[
-    str, StringConstraints(pattern=r"^[A-Z]{2}$"), Field(description="ISO 3166-1 alpha-2")
+    str,
+    StringConstraints(pattern=r"^[A-Z]{2}$"),
+    Field(description="ISO 3166-1 alpha-2"),
+    pii.ADDRESS,
 ]
-PostalCode = Annotated[str, StringConstraints(pattern=r"^[A-Z0-9][A-Z0-9 -]{1,9}$")]
+PostalCode = Annotated[str, StringConstraints(pattern=r"^[A-Z0-9][A-Z0-9 -]{1,9}$"), pii.ADDRESS]
 Reason = Annotated[
     str,
     StringConstraints(strip_whitespace=True, min_length=3, max_length=500, pattern=PRINTABLE),
@@ -82,10 +86,10 @@ def _text(max_length: int) -> Any:
 class Address(Body):
     """Where the goods go."""
 
-    name: Annotated[str, _text(120)]
-    line1: Annotated[str, _text(120)]
-    line2: Annotated[str, _text(120)] | None = None
-    city: Annotated[str, _text(80)]
+    name: Annotated[str, _text(120), pii.NAME]
+    line1: Annotated[str, _text(120), pii.ADDRESS]
+    line2: Annotated[str, _text(120), pii.ADDRESS] | None = None
+    city: Annotated[str, _text(80), pii.ADDRESS]
     postal_code: PostalCode
     country: Country
 

@@ -27,6 +27,7 @@ from shared.http.disclosure import (
 from shared.http.routing import PathIndex, Route, routes_of
 from shared.http.versions import Deprecated
 from shared.idempotency import IdempotencyKey, fingerprint
+from shared.pii import Masks
 from shared.problem import (
     AccessNotRecorded,
     EtagRequired,
@@ -83,6 +84,7 @@ class Operation:
     location: bool
     also: tuple[int, ...]
     deprecated: Deprecated | None
+    masks: Masks
 
 
 class Api:
@@ -186,6 +188,7 @@ class Api:
                 location=location,
                 also=also,
                 deprecated=deprecated,
+                masks=Masks(returns),
             )
             if name in self.registry:
                 raise ValueError(f"two operations are named {name}")
@@ -202,7 +205,7 @@ class Api:
     def _function(
         self, operation: Operation, handler: Callable[[Call[Any, Any]], Awaitable[Any]]
     ) -> FunctionType:
-        serialise = _serialiser(operation.returns)
+        serialise = _serialiser(operation)
 
         async def function(req: func.HttpRequest) -> func.HttpResponse:
             headers = req.headers
@@ -228,7 +231,7 @@ class Api:
         self,
         operation: Operation,
         handler: Callable[[Call[Any, Any]], Awaitable[Any]],
-        serialise: Callable[[Any], bytes],
+        serialise: Callable[[Any, Caller], bytes],
         req: func.HttpRequest,
         correlation_id: str,
     ) -> func.HttpResponse:
@@ -239,7 +242,9 @@ class Api:
             if self._wrote and req.method not in {"GET", "HEAD"} and not operation.safe:
                 await self._wrote(call.caller.id)
         reply = result if isinstance(result, Reply) else Reply(result)
-        answer = _answer(operation, req, reply, serialise, correlation_id)
+        answer = _answer(
+            operation, req, reply, lambda shown: serialise(shown, call.caller), correlation_id
+        )
         if answer.status_code != NOT_MODIFIED:
             await self._record(operation, call, reply.body)
         return answer
@@ -260,7 +265,7 @@ class Api:
                     reader_id=call.caller.id,
                     people=people,
                     operation=operation.name,
-                    fields=discloses.fields,
+                    fields=operation.masks.seen_by(call.caller, discloses.fields),
                     reason=call.access_reason,
                     order_id=call.uuid("order_id") if "order_id" in call.path else None,
                     correlation_id=call.correlation_id,
@@ -329,18 +334,22 @@ def _key(
     return IdempotencyKey(caller.id, operation.name, key, fingerprint(path, sent))
 
 
-def _serialiser(returns: Any) -> Callable[[Any], bytes]:
-    """Bytes of JSON for values of type `returns`; built when first needed, as it takes time."""
+def _serialiser(operation: Operation) -> Callable[[Any, Caller], bytes]:
+    """Bytes of JSON for answers as a caller may see them.
+
+    Built when first needed, as it takes time.
+    """
+    returns, masks = operation.returns, operation.masks
     adapter: TypeAdapter[Any] | None = None
 
-    def serialise(value: Any) -> bytes:
+    def serialise(value: Any, caller: Caller) -> bytes:
         nonlocal adapter
         if returns is None:
             assert value is None, "declare what the operation returns"
             return b""
         if adapter is None:
             adapter = TypeAdapter(returns)
-        return adapter.dump_json(value)
+        return adapter.dump_json(masks.shown_to(caller, value))
 
     return serialise
 

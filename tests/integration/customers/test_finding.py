@@ -211,6 +211,24 @@ async def test_customers_are_found_by_what_they_say_of_themselves(
     assert await desk.names("search_customers", body=body) == names
 
 
+@pytest.mark.parametrize("role", ["order-manager", "admin"])
+async def test_who_sees_a_mask_cannot_find_out_letter_by_letter_what_it_hides(
+    desk: Desk, people: None, role: str
+) -> None:
+    del people
+    found = [
+        await desk.names("search_customers", body=body, caller=employee(role))
+        for body in (
+            {"email": "anna@clients.exampl"},
+            {"phone": "+3314000000"},
+            {"email": "ANNA@clients.example"},
+            {"phone": "+33140000000"},
+        )
+    ]
+
+    assert found == [[], [], ["Anna Schmidt"], ["Dora Keller"]]
+
+
 async def test_pages_of_a_search_visit_every_match_once_and_hold_no_personal_data(
     desk: Desk,
 ) -> None:
