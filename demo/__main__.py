@@ -87,7 +87,7 @@ class Stage:
 async def run(urls: dict[str, str], story: Story) -> tuple[dict[str, Any], list[str]]:
     """What the API says of the three orders in the end, and everything that is not as scripted."""
     async with demo_shop(urls) as shop, Mailbox(urls["communication"]) as mailbox:
-        stage = Stage(shop, Live(urls["notifier"], story.hear), mailbox, story)
+        stage = Stage(shop, Live(shop.api, story.hear), mailbox, story)
         played = [await stage.play(script) for script in SCRIPTS]
         wrong = stage.wrong
         orders = [await shop.order(person, order["id"]) for person, order in played]
@@ -115,7 +115,7 @@ async def run(urls: dict[str, str], story: Story) -> tuple[dict[str, Any], list[
 
 @contextlib.asynccontextmanager
 async def demo_shop(urls: dict[str, str]) -> AsyncIterator[Shop]:
-    async with Shop(api=urls["api"], identity=urls["identity"]) as shop:
+    async with Shop(api=urls["clients"], identity=urls["identity"]) as shop:
         yield shop
 
 
@@ -136,7 +136,7 @@ async def demo_shop(urls: dict[str, str]) -> AsyncIterator[Shop]:
     help="Ports of a local cloud that the demo has to start; see `python -m localcloud up --help`.",
 )
 def main(state: Path, port_base: int) -> None:
-    """Place three orders as signed-in clients and show what happens to them, live.
+    """Place three orders through the gateway, as signed-in clients, and show what happens, live.
 
     One succeeds, one has its card declined, one is out of stock. Each timeline also shows what the
     client is told live and which mails leave. Timelines and, as the last line, one JSON object go

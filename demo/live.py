@@ -19,10 +19,14 @@ type Hear = Callable[[datetime, dict[str, Any]], None]
 
 
 class Live:
-    """A client's open line to the notifier at `url`; remembers what it heard, by order."""
+    """A client's open line to the notifier; remembers what it heard, by order.
 
-    def __init__(self, url: str, hear: Hear) -> None:
-        self._url, self._hear = url, hear
+    `api` is the base under which the notifier's `/notifications` are shown: the gateway's, or the
+    notifier's own address.
+    """
+
+    def __init__(self, api: str, hear: Hear) -> None:
+        self._api, self._hear = api, hear
         self._heard: list[dict[str, Any]] = []
         self._open = asyncio.Event()
 
@@ -58,11 +62,11 @@ class Live:
         """A ticket first, so that the token stands in no URL; then events as they come."""
         # The stream itself has no end: only its silence is limited, by the notifier's heartbeat.
         async with httpx.AsyncClient(timeout=60, trust_env=False) as http:
-            answer = await http.post(f"{self._url}/notifications/ticket", headers=person.headers)
+            answer = await http.post(f"{self._api}/notifications/ticket", headers=person.headers)
             if answer.is_error:
                 raise Unexpected(f"the notifier gave no ticket: {answer.text[:200]}")
             ticket = {"ticket": answer.json()["ticket"]}
-            path = f"{self._url}/notifications/stream"
+            path = f"{self._api}/notifications/stream"
             async with http.stream("GET", path, params=ticket) as stream:
                 if stream.is_error:
                     raise Unexpected(f"the notifier answered {stream.status_code}")
