@@ -19,6 +19,7 @@ from localcloud.gateway.server import serve
 from localcloud.gateway.services import GatewayServices
 from localcloud.gateway.upstream import Backends
 from localcloud.gateway.watching import Snapshot, snapshot, watch
+from localcloud.identity.directory import WORKLOADS
 from localcloud.process import bind, configure_logging
 
 
@@ -52,9 +53,8 @@ from localcloud.process import bind, configure_logging
     "--identity-header",
     envvar="IDENTITY_HEADER",
     show_envvar=True,
-    default="",
-    show_default=False,
-    help="The secret that opens that endpoint.",
+    default=WORKLOADS["gateway"].header,
+    help="What opens that endpoint.",
 )
 @click.option(
     "--admin-network",
@@ -104,7 +104,7 @@ def main(
                 await _served(gateway, (external, internal), (apim, values, seen))
             finally:
                 gateway.log.flush()
-                await limits.close()
+                limits.close()
 
     uvloop.run(run())
 

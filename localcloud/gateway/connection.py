@@ -28,6 +28,7 @@ HEAD_WITHIN_S = 15.0
 """How long a head may take, from its first byte."""
 LINE = "gateway.line"
 _ENDLESS = 96 * 1024
+_VERSIONS = frozenset({"1.0", "1.1"})
 
 # uvicorn writes the URL of a WebSocket into its log, query string and all.
 logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
@@ -98,6 +99,8 @@ class Http(HttpToolsProtocol):
         large, self._head = self._head > HEADERS_MAX, 0
         self._line = line = Line(self._running, self.transport.abort)
         self.scope["extensions"] = {LINE: line}  # type: ignore[dict-item] # an object of ours
+        if self.parser.get_http_version() not in _VERSIONS:
+            raise httptools.HttpParserError  # answered with 400
         if self.url[:1] != b"/":
             self._read_absolute()
         line.refusal = self._refusal(large=large)

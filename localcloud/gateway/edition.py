@@ -1,6 +1,5 @@
 """One reading of the policy folder: policies, operations and what checks their requests."""
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,21 +12,12 @@ from localcloud.gateway.routing import Apis, Operation, Operations
 
 
 @dataclass(frozen=True)
-class Page:
-    """An OpenAPI document as it is served, and its entity tag."""
-
-    body: bytes
-    etag: str
-
-
-@dataclass(frozen=True)
 class Edition:
     """What a request meets from its beginning to its end, even when the files change meanwhile."""
 
     policies: PolicySet
     ports: Mapping[str, Apis]
     operations: Mapping[str, Operations]
-    documents: Mapping[str, Page]
     contract: OpenApiContract
 
     @classmethod
@@ -43,7 +33,6 @@ class Edition:
                 for port in ("external", "internal")
             },
             {api.name: _routed(api, listed[api.name], folder) for api in apis},
-            {api.name: _page(api.document) for api in apis if api.document is not None},
             OpenApiContract(_descriptions(listed)),
         )
 
@@ -68,8 +57,3 @@ def _descriptions(listed: Mapping[str, list[Operation]]) -> dict[tuple[str, str]
         for operation in operations
         if operation.description is not None
     }
-
-
-def _page(file: Path) -> Page:
-    body = file.read_bytes()
-    return Page(body, f'"{hashlib.sha256(body).hexdigest()[:32]}"')

@@ -9,16 +9,14 @@ import asyncio
 import logging
 import time
 
-from redis.asyncio import Redis
-from redis.exceptions import RedisError
-
 from localcloud.gateway.policy.services import Taken
+from localcloud.gateway.valkey_line import Script, ValkeyFault, ValkeyLine
 
 PREFIX = "gateway:limit:"
-_PATIENCE_S = 0.25
+_PATIENCE_S = 1.0
 _PAUSE_S = 1.0
 """How long nothing is asked of a server that did not answer."""
-_TAKE = """
+_TAKE = Script("""
 local now = redis.call('TIME')
 local micros = now[1] * 1000000 + now[2]
 local calls, period = tonumber(ARGV[1]), tonumber(ARGV[2]) * 1000000
@@ -36,7 +34,7 @@ end
 redis.call('RPUSH', KEYS[1], string.format('%.0f', micros))
 redis.call('PEXPIRE', KEYS[1], period / 1000)
 return {1, calls - made - 1, 0}
-"""
+""")
 
 _log = logging.getLogger(__name__)
 
@@ -45,10 +43,7 @@ class SharedLimits:
     """Sliding windows in Valkey. With Valkey away every call goes through, and the log says so."""
 
     def __init__(self, url: str) -> None:
-        self._redis = Redis.from_url(
-            url, socket_timeout=_PATIENCE_S, socket_connect_timeout=_PATIENCE_S
-        )
-        self._take = self._redis.register_script(_TAKE)
+        self._line = ValkeyLine(url)
         self._not_before = 0.0
 
     async def take(self, key: str, calls: int, period_s: int) -> Taken:
@@ -57,15 +52,15 @@ class SharedLimits:
             return Taken(True, calls, 0)
         try:
             async with asyncio.timeout(_PATIENCE_S):
-                allowed, left, wait_s = await self._take(
-                    keys=[PREFIX + key], args=[calls, period_s]
+                allowed, left, wait_s = await self._line.evaluate(
+                    _TAKE, (PREFIX + key).encode("utf-8"), b"%d" % calls, b"%d" % period_s
                 )
-        except (RedisError, OSError, TimeoutError) as fault:
+        except (ValkeyFault, OSError, TimeoutError) as fault:
             self._not_before = time.monotonic() + _PAUSE_S
-            _log.warning("rate limits are not enforced: Valkey does not answer: %s", fault)
+            _log.warning("rate limits are not enforced: Valkey does not answer: %r", fault)
             return Taken(True, calls, 0)
         return Taken(bool(allowed), left, wait_s)
 
-    async def close(self) -> None:
-        """Give the connections back."""
-        await self._redis.aclose()
+    def close(self) -> None:
+        """Give the connection back."""
+        self._line.close()

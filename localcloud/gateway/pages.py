@@ -1,9 +1,9 @@
-"""The gateway's own pages: health, OpenAPI documents, interactive documentation."""
+"""The gateway's own pages: health, and the interactive documentation of its APIs."""
 
 import json
 from typing import Any
 
-from localcloud.gateway.edition import Edition, Page
+from localcloud.gateway.edition import Edition
 from localcloud.gateway.policy import Headers, Request, Response
 
 _JSON = "application/json"
@@ -13,12 +13,6 @@ def find(request: Request, edition: Edition, port: str, *, draining: bool) -> Re
     """The page that a GET or HEAD asks for; None when it is none of ours."""
     if request.target == "/health":
         return _health(draining=draining)
-    if request.target.endswith("/openapi.json"):
-        for api in edition.policies.apis.values():
-            page = edition.documents.get(api.name)
-            shown = api.gateway == port and request.target == f"{api.prefix}/openapi.json"
-            if page is not None and shown:
-                return _document(request, page)
     for api in edition.policies.apis.values():
         root = f"/{api.path}/docs"
         shown = api.gateway == port and api.document is not None
@@ -40,20 +34,6 @@ def _health(*, draining: bool) -> Response:
     if draining:
         return going()
     return _answer(200, {"status": "healthy"}, _JSON)
-
-
-def _document(request: Request, page: Page) -> Response:
-    headers = Headers.of(
-        [
-            ("Content-Type", _JSON),
-            ("ETag", page.etag),
-            ("Cache-Control", "no-cache"),
-            ("X-Content-Type-Options", "nosniff"),
-        ]
-    )
-    if request.headers.get("If-None-Match") == page.etag:
-        return Response(304, headers)
-    return Response(200, headers, page.body)
 
 
 def _documentation(api_path: str, rest: str) -> Response | None:

@@ -51,7 +51,8 @@ class Operations:
 
     def _add(self, operation: Operation) -> None:
         node, names = self._root, []
-        for segment in operation.template[1:].split("/"):
+        # The template "/" is the API's prefix itself, as in API Management.
+        for segment in operation.template[1:].split("/") if operation.template != "/" else ():
             if segment.startswith("{") and segment.endswith("}"):
                 names.append(segment[1:-1])
                 node.free = node.free or _Node()

@@ -42,6 +42,7 @@ async def serve(gateway: Gateway, external: socket.socket, internal: socket.sock
         for server in servers:
             server.force_exit = server.should_exit
             server.should_exit = True
+        _log.info("stopping: what is under way may take %d s", GRACE_S)
         gateway.drain()
 
     for name in (signal.SIGTERM, signal.SIGINT):

@@ -17,10 +17,12 @@ class Backend:
         """Places whose request has arrived, for those that wait."""
         self.cancelled: asyncio.Queue[str] = asyncio.Queue()
         """Places whose client went away before the answer."""
-        self.closed: asyncio.Queue[tuple[int, str]] = asyncio.Queue()
-        """Close codes and reasons with which WebSockets ended here."""
+        self.closed: asyncio.Queue[int] = asyncio.Queue()
+        """Close codes with which WebSockets ended here."""
         self.release = asyncio.Event()
         self.received = 0
+        self.requests = 0
+        """How many have been echoed."""
 
     @property
     def url(self) -> str:
@@ -41,7 +43,11 @@ class Backend:
         app.router.add_post("/api/v1/at/slow-reader", self._slow_reader)
         app.router.add_route("*", "/{rest:.*}", self._echo)
         runner = web.AppRunner(
-            app, handler_cancellation=True, access_log=None, shutdown_timeout=1.0
+            app,
+            handler_cancellation=True,
+            access_log=None,
+            shutdown_timeout=1.0,
+            max_field_size=65_536,
         )
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", 0)
@@ -54,6 +60,7 @@ class Backend:
             await runner.cleanup()
 
     async def _echo(self, request: web.Request) -> web.Response:
+        self.requests += 1
         body = await request.read()
         return web.json_response(
             {
@@ -139,7 +146,7 @@ class Backend:
                 await socket.send_str(message.data)
             elif message.type is WSMsgType.BINARY:
                 await socket.send_bytes(message.data)
-        self.closed.put_nowait((socket.close_code or 0, ""))
+        self.closed.put_nowait(socket.close_code or 0)
         return socket
 
     async def _play(self, request: web.Request, socket: web.WebSocketResponse, wish: str) -> None:

@@ -32,4 +32,4 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 async def rig(backend: Backend, folder: Path, redis_url: str) -> AsyncIterator[Rig]:
     with running(folder, backend.url, redis_url) as process:
         async with httpx.AsyncClient(base_url=process.url, timeout=30, trust_env=False) as http:
-            yield Rig(process, http, backend)
+            yield Rig(process, http, backend, folder)

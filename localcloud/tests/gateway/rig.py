@@ -59,6 +59,7 @@ class Rig:
     gateway: Process
     http: httpx.AsyncClient
     backend: Backend
+    folder: Path
 
     async def raw(self, request: bytes, *, until_closed: bool = True) -> bytes:
         """What comes back for these bytes; up to the end of the connection, or of one answer."""

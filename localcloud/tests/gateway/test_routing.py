@@ -85,3 +85,10 @@ def test_the_longest_prefix_answers() -> None:
     assert name("/external-api/v1/notifications/ws/other") == "v1"
     assert name("/external-api/v2/orders") is None
     assert name("/external-apiv1") is None
+
+
+def test_the_template_of_a_slash_is_the_prefix_itself() -> None:
+    operations = Operations([Operation("read", "GET", "/")])
+    assert operations.find("GET", ()).operation.id == "read"
+    with pytest.raises(Refusal):
+        operations.find("GET", ("",))
