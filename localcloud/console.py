@@ -114,7 +114,7 @@ def print_welcome(out: Console, record: CloudRecord, state: str, took_s: float) 
     out.print(table)
     first = people[0]
     command = _TRY_IT.format(
-        token_url=record.urls["identity"] + first["token_path"], api=record.urls["api"], **first
+        token_url=record.urls["identity"] + first["token_path"], api=record.urls["clients"], **first
     )
     out.print("\n  Try it, in another terminal:")
     out.print(command, markup=False, soft_wrap=True)
