@@ -150,6 +150,33 @@ def gateway_settings(ports: Mapping[str, int]) -> dict[str, str]:
     }
 
 
+def vault_secrets() -> dict[str, str]:
+    """What the vault holds at first: the secrets that partners know."""
+    return {
+        "shipping-api-key": SHIPPING_API_KEY,
+        "payment-gateway-client-secret": directory.PAYMENT_CLIENT_SECRET,
+    }
+
+
+def vault_settings(ports: Mapping[str, int], state: Path) -> dict[str, str]:
+    """The application's settings when its secrets are in the vault, and its host's.
+
+    `state` is the folder of the certificate authority.
+    """
+    from localcloud import pki  # noqa: PLC0415 - makes certificates, which few callers need
+
+    vault, authority = f"https://{HOST}:{ports['keyvault']}", str(pki.authority(state).file)
+    return {
+        "IDENTITY_ENDPOINT": f"{url(ports, 'identity')}/msi/token",
+        "IDENTITY_HEADER": directory.WORKLOADS["platform"].header,
+        "SECRETS_PROVIDER": "keyvault",
+        "KEY_VAULT_URL": vault,
+        "TRUSTED_CA_FILE": authority,
+        "LOCALCLOUD_KEYVAULT_URL": vault,
+        "LOCALCLOUD_CA_FILE": authority,
+    }
+
+
 def notifier_settings(ports: Mapping[str, int], application: Mapping[str, str]) -> dict[str, str]:
     """The settings of the notifier: the application's, as far as it reads them, and its address."""
     shared = {

@@ -1,5 +1,6 @@
 """What a part is, and the table of the parts that make a local cloud, in the order they start."""
 
+import json
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -8,7 +9,7 @@ from pathlib import Path
 
 from localcloud import environment, migrate, postgres, probes, valkey
 from localcloud.ports import HOST
-from localcloud.state import Secrets, StateFolder
+from localcloud.state import Secrets, StateFolder, write_private
 from localcloud.storage import azurite
 
 
@@ -110,6 +111,11 @@ def _http(part: str) -> Callable[[Site], None]:
     return lambda site: probes.http_health(site.ports[part])
 
 
+def _seed(site: Site) -> Path:
+    """The secrets that a vault gets when it has never had them."""
+    return site.state.path / "secrets" / "keyvault.json"
+
+
 POSTGRES = Part(
     name="postgres",
     ports=("postgres",),
@@ -161,6 +167,23 @@ IDENTITY = Part(
     ports=("identity",),
     command=_module("localcloud.identity", "identity"),
     probe=_http("identity"),
+)
+
+KEYVAULT = Part(
+    name="keyvault",
+    ports=("keyvault",),
+    after=("identity",),
+    prepare=lambda site: write_private(_seed(site), json.dumps(environment.vault_secrets())),
+    command=_module(
+        "localcloud.keyvault",
+        "keyvault",
+        lambda site: [
+            *("--identity", environment.url(site.ports, "identity")),
+            *("--authority", str(site.state.path)),
+            *("--seed", str(_seed(site))),
+        ],
+    ),
+    probe=lambda site: probes.listening(site.ports["keyvault"]),
 )
 
 ERP = Part(
@@ -261,7 +284,7 @@ FUNCTIONS = Part(
     ports=("functions", "durable"),
     after=(
         *("migrations", "valkey", "servicebus", "azurite", "eventgrid", "communication"),
-        *("identity", "erp", "payment", "shipping"),
+        *("identity", "keyvault", "erp", "payment", "shipping"),
     ),
     command=_module(
         "localcloud.functions",
@@ -272,6 +295,7 @@ FUNCTIONS = Part(
         ],
         settings=lambda site: {
             **site.application_settings(_sockets(site)),
+            **environment.vault_settings(site.ports, site.state.path),
             **environment.host_settings(site.ports, site.secrets, _sockets(site)),
             **site.overrides,
         },
@@ -344,6 +368,7 @@ ALL: tuple[Step, ...] = (
     SERVICEBUS,
     AZURITE,
     IDENTITY,
+    KEYVAULT,
     ERP,
     PAYMENT,
     SHIPPING,

@@ -23,6 +23,7 @@ DEFAULTS: Mapping[str, int] = {
     "identity": 7080,
     "eventgrid": 7081,
     "communication": 7082,
+    "keyvault": 7083,
     "erp": 7090,
     "payment": 7091,
     "shipping": 7092,
