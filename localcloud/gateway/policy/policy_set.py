@@ -48,6 +48,7 @@ class PolicySet:
             if entry.name in apis:
                 raise entries.fault(entry.name, f"two APIs are called {entry.name}")
             apis[entry.name] = loader.api(entry)
+            loader.pipeline(entry, "")  # a mistake counts even where nothing is described yet
             for operation, file in loader.operations(entry).items():
                 pipelines[entry.name, operation] = loader.pipeline(entry, file)
         _check_paths(entries, apis)

@@ -160,8 +160,7 @@ def _arguments(method: members.Method, arguments: list[Typed], name: str) -> lis
     if len(arguments) != len(method.takes):
         raise ExpressionFault(f"{name}() takes {len(method.takes)} arguments")
     return [
-        wanted(type_, argument).run
-        for type_, argument in zip(method.takes, arguments, strict=True)
+        wanted(type_, argument).run for type_, argument in zip(method.takes, arguments, strict=True)
     ]
 
 
