@@ -1,8 +1,10 @@
 """The certificate authority of the local cloud: made once, kept, trusted by its parts alone."""
 
+import contextlib
+import fcntl
 import ipaddress
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -42,8 +44,9 @@ class CA:
         """
         certificate = self.file.with_name(f"{name}.pem")
         key = certificate.with_suffix(".key")
-        if not self._lasts(certificate, key, hosts):
-            self._issue(certificate, key, hosts)
+        with _alone(self.file.parent):
+            if not self._lasts(certificate, key, hosts):
+                self._issue(certificate, key, hosts)
         return Certificate(certificate, key)
 
     def _lasts(self, certificate: Path, key: Path, hosts: Sequence[str]) -> bool:
@@ -90,23 +93,47 @@ def authority(state: Path) -> CA:
     folder = state / FOLDER
     folder.mkdir(mode=0o711, parents=True, exist_ok=True)
     file = folder / "authority.pem"
-    key = file.with_suffix(".key")
+    with _alone(folder):
+        if not _is_kept(file):
+            _found(file)
+    return CA(file)
+
+
+def _is_kept(file: Path) -> bool:
+    """Whether there is an authority that is valid for a while, with its key."""
     try:
         found = x509.load_pem_x509_certificate(file.read_bytes())
-        lasting = _is_lasting(found) and found.public_key() == _read_key(key).public_key()
+        own = _read_key(file.with_suffix(".key")).public_key()
     except (OSError, ValueError, TypeError):
-        lasting = False
-    if not lasting:
-        private = ec.generate_private_key(ec.SECP256R1())
-        builder = (
-            _begun(_NAME, private, AUTHORITY_LIFETIME)
-            .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-            .add_extension(_usage(signs_certificates=True), critical=True)
-        )
-        signed = builder.sign(private, hashes.SHA256())
-        _write(key, _pem(private), 0o600)
-        _write(file, signed.public_bytes(serialization.Encoding.PEM), 0o644)
-    return CA(file)
+        return False
+    return _is_lasting(found) and found.public_key() == own
+
+
+def _found(file: Path) -> None:
+    """Make an authority."""
+    private = ec.generate_private_key(ec.SECP256R1())
+    builder = (
+        _begun(_NAME, private, AUTHORITY_LIFETIME)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(_usage(signs_certificates=True), critical=True)
+    )
+    signed = builder.sign(private, hashes.SHA256())
+    _write(file.with_suffix(".key"), _pem(private), 0o600)
+    _write(file, signed.public_bytes(serialization.Encoding.PEM), 0o644)
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Parts start together: one makes what the others then find.
+
+    The kernel drops the lock with its process: it is never stale.
+    """
+    lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(lock)
 
 
 def _begun(
