@@ -44,6 +44,18 @@ async def test_a_refusal_has_a_code(
     assert answer.headers.values("X-Content-Type-Options") == ["nosniff"]
 
 
+@pytest.mark.parametrize(("sent", "kept"), [("mine-1", True), ("x" * 65, False), ("a,b", False)])
+async def test_a_refusal_before_any_policy_knows_the_correlation_id(
+    gate: Gate, sent: str, kept: bool
+) -> None:
+    context = gate.context("external-v1", "list_orders", headers={"X-Correlation-Id": sent})
+    error = Refusal(source="configuration", reason="OperationNotFound", status=404)
+    answer = await gate.policies.unmatched(None).fail(context, error)
+    known = sent if kept else context.request_id
+    assert problem(answer)["correlation_id"] == known
+    assert [facts["correlation_id"] for *_, facts in gate.services.traced] == [known]
+
+
 async def test_what_breaks_the_description_is_named_and_nothing_is_sent(gate: Gate) -> None:
     gate.services.contract.violations = [
         Violation("query", "limit", "must be an integer", specified=True)
