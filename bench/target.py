@@ -88,7 +88,7 @@ async def prepared(cloud: LocalCloud) -> AsyncIterator[Target]:
     api = f"{cloud.url('functions')}/api/v1"
     async with Shop(api=api, identity=cloud.url("identity")) as shop:
         person = await shop.sign_in("alice")
-        others = [await _stranger(cloud.url("identity"), number) for number in range(1, CUSTOMERS)]
+        others = [await stranger(cloud.url("identity"), number) for number in range(1, CUSTOMERS)]
         for each in (person, *others):
             await shop.register(each)
         products = await shop.products(person, limit=100)
@@ -103,7 +103,7 @@ async def prepared(cloud: LocalCloud) -> AsyncIterator[Target]:
         yield Target(session, api, [person, *others], ids)
 
 
-async def _stranger(identity: str, number: int) -> Person:
+async def stranger(identity: str, number: int) -> Person:
     """Somebody whom the directory does not know, with a token made to order."""
     oid = str(uuid.uuid4())
     async with (
