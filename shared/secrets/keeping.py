@@ -15,8 +15,8 @@ ASK_TIMEOUT_S = 5.0
 AWAY_PAUSE_S = 5.0
 """How long a store that did not answer is left alone."""
 REFUSED_PAUSE_S = 5.0
-"""The least time between two questions because a partner refuses what we know: who sends us wrong
-signatures must not make us ask the store each time."""
+"""How long the store is left alone after it had no other value than the one a partner refuses: who
+sends us wrong signatures must not make us ask each time."""
 
 _log = telemetry.logger(__name__)
 
@@ -71,7 +71,8 @@ class Secrets:
             return kept.secret
         async with kept.turn:
             if self._is_due(kept, other_than):
-                await self._ask(name, kept, pressed=other_than is not None)
+                pressed = other_than is not None and kept.secret == other_than
+                await self._ask(name, kept, pressed=pressed)
             return _known(name, kept)
 
     async def close(self) -> None:
@@ -101,6 +102,7 @@ class Secrets:
             secret = Secret(value)
             if kept.secret is not None and kept.secret != secret:
                 _log.info("secret %s has a new value", name)
+                pressed = False
             kept.secret, kept.due_at = secret, asked_at + self._ttl_s
         if pressed:
             kept.pressed_at = asked_at

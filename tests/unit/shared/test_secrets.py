@@ -153,6 +153,18 @@ async def test_a_refused_secret_is_asked_for_at_once(secrets: Secrets, safe: Saf
     assert safe.asked == 2
 
 
+async def test_a_secret_that_is_replaced_twice_is_read_twice_at_once(
+    secrets: Secrets, safe: Safe
+) -> None:
+    refused = await secrets.value(NAME)
+    for answer in ("second", "third"):
+        safe.answer = answer
+        fresh = await secrets.value(NAME, other_than=refused)
+        assert fresh.reveal() == answer
+        refused = fresh
+    assert safe.asked == 3
+
+
 async def test_refusals_without_a_newer_value_do_not_trouble_the_store(
     secrets: Secrets, safe: Safe, clock: Clock
 ) -> None:
