@@ -9,46 +9,65 @@ import httpx
 import pytest
 
 from demo.shop import Person
-from tests.rig.authorization import COLUMNS, ROLES, ROWS, Cell, Row, Who
+from tests.rig.authorization import (
+    COLUMNS,
+    FORBIDDEN,
+    REFUSED_FOR_CONTENT,
+    ROLES,
+    ROWS,
+    UNKNOWN_TOKEN,
+    Cell,
+    Row,
+    Who,
+    hidden,
+)
 from tests.rig.customers import stranger
 from tests.rig.platform import Platform, eventually
 
-TARGETS = ("service",)
+TARGETS = ("service", "gateway")
+PRIVATE = ("customer", "email", "notification", "order", "payment", "session")
+"""The owner's facts of which no other client may see anything, lists included."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """Where requests go: the service itself, or one of the gateway's proxies for each kind.
-
-    `shows` says whether a proxy has the operation at all.
-    """
+    """Where requests go: the service itself, or one of the gateway's proxies for each kind."""
 
     clients: str
     employees: str
     behind_proxies: bool
 
+    def to_employees(self, who: Who, row: Row) -> bool:
+        """Whether this caller asks where employees do; who is nobody, where they are let in."""
+        return who in ROLES or (who in UNKNOWN_TOKEN and not row.clients)
+
     def base(self, who: Who, row: Row) -> str:
         """Where this caller sends the request."""
-        for_employees = who in ROLES or (not row.clients and who not in {"owner", "other client"})
-        return self.employees if for_employees else self.clients
+        return self.employees if self.to_employees(who, row) else self.clients
 
     def expected(self, row: Row) -> dict[Who, Cell]:
         """What everybody gets here."""
         cells = row.expected()
         if self.behind_proxies:
             for who in COLUMNS:
-                to_employees = self.base(who, row) == self.employees
-                shown = bool(row.employees) if to_employees else row.clients
-                if not shown:
-                    cells[who] = (404, "not-found")
+                absent = hidden(row, from_employees=self.to_employees(who, row))
+                if absent == REFUSED_FOR_CONTENT and who == "no scope":
+                    absent = FORBIDDEN  # asked before the path is looked at
+                cells[who] = absent or cells[who]
         return cells
 
 
 def target_of(platform: Platform, name: str) -> Target:
     """The target by its name."""
-    assert name == "service"
-    api = f"{platform.cloud.url('functions')}/api"
-    return Target(api, api, behind_proxies=False)
+    if name == "service":
+        api = f"{platform.cloud.url('functions')}/api"
+        return Target(api, api, behind_proxies=False)
+    ports = platform.cloud.ports
+    return Target(
+        f"http://127.0.0.1:{ports['gateway-external']}/external-api",
+        f"http://127.0.0.1:{ports['gateway-internal']}/internal-api",
+        behind_proxies=True,
+    )
 
 
 @dataclass(frozen=True)
@@ -83,6 +102,9 @@ class Stage:
         )
         problem = answer.headers.get("content-type", "").startswith("application/problem+json")
         assert problem == (answer.status_code >= 400), answer.text
+        if who in {"no scope", "other client"}:
+            leaked = [name for name in PRIVATE if self.facts[name] in answer.text]
+            assert leaked == [], answer.text
         return answer.status_code, answer.json()["code"] if problem else None
 
 

@@ -4,6 +4,7 @@
 that whoever is let in changes nothing: what he asks for is then refused for what it says.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -39,6 +40,8 @@ ROLES: tuple[Who, ...] = ("customer-service", "order-manager", "admin")
 CS, OM, AD = ROLES
 EVERYBODY = frozenset(ROLES)
 MANAGERS = frozenset({OM, AD})
+
+_PARAMETER = re.compile(r"\{[a-z_]+\}")
 
 type Cell = tuple[int, str | None]
 """Status, and the problem's code if the answer is one."""
@@ -186,10 +189,9 @@ ROWS: tuple[Row, ...] = (
     _inside(
         "start_erp_sync",
         "POST",
-        "v1/products/erp-sync",
+        "v1/products/erp-sync?really=yes",
         MANAGERS,
         let_in=REFUSED_FOR_CONTENT,
-        body={"full": True},
     ),
     # Customers
     Row(
@@ -329,6 +331,29 @@ ROWS: tuple[Row, ...] = (
     _open("get_api_docs", "v3/api-docs"),
     _open("get_named_api_docs", "v3/api-docs/orders"),
 )
+
+
+def hidden(row: Row, *, from_employees: bool) -> Cell | None:
+    """What the proxy of one kind of caller answers if it does not show the operation.
+
+    None if it does. What a proxy does not show is not there: 404; 405 if the path is there under
+    another method, 400 if it reads as the path of something else, with a name that is no id.
+    """
+
+    def shown(one: Row) -> bool:
+        return bool(one.employees) if from_employees else one.clients
+
+    if shown(row):
+        return None
+    path = _PARAMETER.sub("x", row.path.partition("?")[0])
+    there = [
+        one.method
+        for one in ROWS
+        if shown(one) and re.fullmatch(_PARAMETER.sub("[^/]+", one.path.partition("?")[0]), path)
+    ]
+    if row.method in there:
+        return REFUSED_FOR_CONTENT
+    return (405, "method-not-allowed") if there else NOT_FOUND
 
 
 def page() -> str:
