@@ -8,7 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from localcloud.keyvault.__main__ import main
 from tests.integration.payments.standins import Standin, running
 
 
@@ -60,11 +62,8 @@ class KeyVaultPart(Process):
 
     def tend(self, *command: str) -> None:
         """What a person types to change the vault."""
-        subprocess.run(
-            [sys.executable, "-m", "localcloud.keyvault", "--state", str(self._state), *command],
-            check=True,
-            stdout=subprocess.DEVNULL,
-        )
+        done = CliRunner().invoke(main, ["--state", str(self._state), *command])
+        assert done.exit_code == 0, done.output
 
 
 @pytest.fixture(scope="session")
