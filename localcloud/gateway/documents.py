@@ -1,6 +1,7 @@
 """Reads OpenAPI 3.0 documents into operations whose requests can be checked."""
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ _METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 _PLACES = {"query": "query", "path": "path", "header": "headers"}
 _SUBSCHEMAS = ("items", "additionalProperties", "not")
 _LISTS = ("allOf", "anyOf", "oneOf")
+_REFERENCE = re.compile(r'"\$ref": "#/components/schemas/([^"]+)"').findall
 # OpenAPI 3.0.3, Parameter Object: these are described elsewhere and "SHALL be ignored" here.
 _NOT_PARAMETERS = frozenset({"accept", "content-type", "authorization"})
 
@@ -31,6 +33,7 @@ class Document:
             raise PolicyFault(file, fault.lineno, f"no JSON: {fault.msg}") from fault
         except (OSError, ValueError) as fault:
             raise PolicyFault(file, 1, f"cannot be read: {fault}") from fault
+        self._validators: dict[str, Validator] = {}
         components = self._root.get("components", {})
         self._schemas = {
             name: _plain(schema) for name, schema in components.get("schemas", {}).items()
@@ -109,11 +112,25 @@ class Document:
 
     def _validator(self, schema: Mapping[str, Any]) -> Validator:
         """OpenAPI 3.0 schemas are JSON Schema draft 4 in all that we read."""
-        whole = {"allOf": [_plain(schema)], "components": {"schemas": self._schemas}}
-        validator: Validator = jsonschema_rs.Draft4Validator(
-            whole, validate_formats=True, formats=_FORMATS, offline=True
-        )
-        return validator
+        plain = _plain(schema)
+        text = json.dumps(plain, sort_keys=True)
+        if text not in self._validators:
+            whole = {"allOf": [plain], "components": {"schemas": self._needed(text)}}
+            self._validators[text] = jsonschema_rs.Draft4Validator(
+                whole, validate_formats=True, formats=_FORMATS, offline=True
+            )
+        return self._validators[text]
+
+    def _needed(self, text: str) -> dict[str, Any]:
+        """The schemas to which a schema refers, as far as they go: handing over all is slow."""
+        needed: dict[str, Any] = {}
+        texts = [text]
+        while texts:
+            for name in _REFERENCE(texts.pop()):
+                if name not in needed:
+                    needed[name] = self._schemas[name]
+                    texts.append(json.dumps(needed[name]))
+        return needed
 
 
 def _plain(schema: Mapping[str, Any]) -> dict[str, Any]:
