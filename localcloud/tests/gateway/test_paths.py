@@ -64,7 +64,7 @@ def test_a_path_is_written_in_one_way() -> None:
 @pytest.mark.conforms(
     "Limits",
     "Length of URL path segment: 1,024 characters",
-    source="learn azure/api-management/service-limits",
+    source="learn:azure/api-management/service-limits",
 )
 def test_a_segment_has_at_most_1024_characters() -> None:
     assert segments_of("/" + "a" * 1024) == ("a" * 1024,)
@@ -76,7 +76,7 @@ def test_a_segment_has_at_most_1024_characters() -> None:
 @pytest.mark.conforms(
     "Limits",
     "Request URL size: 16,384 bytes, which includes an up to 2,048 bytes long query string",
-    source="learn azure/api-management/service-limits",
+    source="learn:azure/api-management/service-limits",
 )
 @pytest.mark.parametrize(("path", "query"), [("/" + "a" * 16_383, ""), ("/", "q" * 2049)])
 def test_a_url_beyond_azures_bounds_is_too_long(path: str, query: str) -> None:

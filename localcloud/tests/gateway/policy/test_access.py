@@ -77,6 +77,7 @@ RANGES = (
         ("2001:db8::100", False),
         ("::1", False),
     ],
+    ids=lambda value: str(value).replace(":", "-"),
 )
 async def test_ip_filter(staged: Staged, ip: str, inside: bool) -> None:
     allow = await staged(api=_ip_filter("allow", RANGES)).ask(ip=ip)

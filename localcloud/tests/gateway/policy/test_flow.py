@@ -87,9 +87,6 @@ async def test_retry(
     assert stage.services.upstream.closed == calls - 1
 
 
-@pytest.mark.conforms(
-    "retry", "a failure of forward-request is retried as the 500 it is", source=RETRY
-)
 async def test_a_backend_that_cannot_be_reached_is_tried_again(
     staged: Staged, slept: AsyncMock
 ) -> None:
