@@ -93,6 +93,7 @@ from shared.pii import mask_logs
 from shared.replica import ReadSide
 from shared.resilience import Breaker
 from shared.secrets import Secrets, store_of
+from shared.webhooks import Signatures
 
 mask_logs()
 settings = Settings.from_environment()
@@ -297,6 +298,7 @@ health = Health(
 app = df.DFApp(http_auth_level=func.AuthLevel.ANONYMOUS)
 for blueprint in (
     order_routes.blueprint(api, placing, orders, cancelling, timeline, delivery=delivery),
+    order_routes.webhooks(api, fulfilment, Signatures(secrets.named("shipping-webhook-key"))),
     order_triggers.blueprint(control, inbox),
     order_activities.blueprint(fulfilment, shipping),
     product_routes.blueprint(api, products, browsing, editing, sync),
@@ -304,6 +306,7 @@ for blueprint in (
     product_activities.blueprint(stock, sync),
     customer_routes.blueprint(api, customers, finding),
     payment_routes.blueprint(api, payments, answering, refunding),
+    payment_routes.webhooks(api, reconciling, Signatures(secrets.named("payment-webhook-key"))),
     payment_triggers.blueprint(reconciling),
     payment_activities.blueprint(authorising, capturing, refunding),
     notification_routes.blueprint(api, notifications, messages, preferring),

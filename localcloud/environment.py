@@ -11,6 +11,8 @@ from localcloud.storage import azurite
 
 PAYMENT_SCOPE = f"{directory.PAYMENT_GATEWAY.identifier}/.default"
 SHIPPING_API_KEY = "local-shipping-key"
+PAYMENT_WEBHOOK_KEY = "local-payment-webhook-key"
+SHIPPING_WEBHOOK_KEY = "local-shipping-webhook-key"
 APPLICATION = "platform_app"
 """The database role of the application, which owns nothing; migrations run as the owner."""
 
@@ -129,6 +131,8 @@ def application_settings(
         "PAYMENT_GATEWAY_SCOPE": PAYMENT_SCOPE,
         "SHIPPING_URL": url(ports, "shipping"),
         "SHIPPING_API_KEY": SHIPPING_API_KEY,
+        "PAYMENT_WEBHOOK_KEY": PAYMENT_WEBHOOK_KEY,
+        "SHIPPING_WEBHOOK_KEY": SHIPPING_WEBHOOK_KEY,
     }
 
 
@@ -155,6 +159,8 @@ def vault_secrets() -> dict[str, str]:
     return {
         "shipping-api-key": SHIPPING_API_KEY,
         "payment-gateway-client-secret": directory.PAYMENT_CLIENT_SECRET,
+        "payment-webhook-key": PAYMENT_WEBHOOK_KEY,
+        "shipping-webhook-key": SHIPPING_WEBHOOK_KEY,
     }
 
 

@@ -101,6 +101,8 @@ class Settings(BaseModel):
     payment_gateway_scope: str = "api://payment-gateway/.default"
     shipping_url: str
     shipping_api_key: SecretStr | None = None
+    payment_webhook_key: SecretStr | None = None
+    shipping_webhook_key: SecretStr | None = None
     partner_timeout_s: Seconds = 5.0
     partner_breaker_faults: Annotated[int, Field(ge=1)] = 5
     partner_breaker_open_s: Seconds = 10.0

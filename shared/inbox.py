@@ -144,6 +144,12 @@ async def claim(tx: Transaction, consumer: str, event_id: str) -> bool:
     return await claimed.fetchone() is not None
 
 
+async def is_done(tx: Transaction, consumer: str, event_id: str) -> bool:
+    """Whether the event's work for `consumer` is done."""
+    done = await tx.execute(IS_DONE, {"consumer": consumer, "event_id": event_id})
+    return await done.fetchone() is not None
+
+
 async def ask_claims(tx: Transaction, consumer: str, event_ids: Sequence[str]) -> Pending[set[str]]:
     """Those of `event_ids` (each once) that `tx` is the first to do for `consumer`; see `claim`."""
     cursor = await tx.execute(CLAIM_EACH, {"consumer": consumer, "event_ids": list(event_ids)})

@@ -3,7 +3,7 @@
 Problem
  ├─ 400  MalformedJson  InvalidRequest  InvalidCursor  IdempotencyKeyRequired
  ├─ 401  TokenMissing  TokenExpired  TokenInvalid  SessionEnded  GatewayRequired
- │       RecentSignInRequired
+ │       RecentSignInRequired  SignatureInvalid  SignatureExpired
  ├─ 403  Forbidden
  ├─ 404  NotFound
  ├─ 405  MethodNotAllowed
@@ -143,6 +143,26 @@ class GatewayRequired(_Unauthenticated):
     """The request did not come through the gateway, or nothing proves that it did."""
 
     status, code = 401, "gateway-required"
+
+
+class _Unsigned(Problem):
+    status = 401
+
+    def headers(self) -> Mapping[str, str]:
+        """RFC 9110 §11.6.1: a 401 names what is asked for."""
+        return {"WWW-Authenticate": 'Webhook-Signature realm="webhooks"'}
+
+
+class SignatureInvalid(_Unsigned):
+    """The partner has not signed this body, or it was changed on the way."""
+
+    status, code = 401, "signature-invalid"
+
+
+class SignatureExpired(_Unsigned):
+    """The partner signed this body too long ago: sign it anew and send it again."""
+
+    status, code = 401, "signature-expired"
 
 
 class RecentSignInRequired(Problem):

@@ -1,12 +1,12 @@
 """The saga's steps that write down how an order ends: confirmed, cancelled or stuck."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 from uuid import UUID
 
-from blueprints.orders import moves_repository
-from blueprints.orders.fulfilment_models import Standing
-from blueprints.orders.models import Status, StepResult
+from blueprints.orders import moves_repository, shipments_repository
+from blueprints.orders.fulfilment_models import CarrierNotice, Standing
+from blueprints.orders.models import ShipmentAhead, Status, StepResult
 from blueprints.orders.moves_repository import SAGA
 from shared import inbox, outbox, telemetry
 from shared.db import Database, Transaction
@@ -18,6 +18,16 @@ SENT: tuple[Status, ...] = ("shipped", "delivered", "returned")
 
 PARKING = "park_order"
 """Under this name the inbox knows which orchestrations have parked their order."""
+
+
+NOTICES = "orders-carrier"
+"""Under this name the inbox knows which notices of the carrier's have been taken."""
+CARRIER = "reported by the carrier"
+ROADS: Mapping[str, Sequence[tuple[Status, Status]]] = {
+    "shipment.collected": (("confirmed", "shipped"),),
+    "shipment.delivered": (("confirmed", "shipped"), ("shipped", "delivered")),
+}
+"""The moves that a notice stands for; notices overtake each other, so the last says it all."""
 
 
 class Stock(Protocol):
@@ -120,6 +130,36 @@ class Fulfilment:
         await self._dispatcher.dispatch(order_id)
         return {}
 
+    async def carried(self, notice: CarrierNotice) -> None:
+        """Move the order along with its parcel: to shipped, to delivered, never back.
+
+        Taken once, however often it comes; what is not about the order's own shipment, or comes
+        when the order has gone another way, changes nothing. Raises ShipmentAhead for an order that
+        is not confirmed yet. Stock follows `order.shipped.v1`.
+        """
+        order_id, road = _reference(notice), ROADS.get(notice.type, ())
+        if order_id is None or not road:
+            return
+        async with self._database.transaction() as tx:
+            order = await moves_repository.locked(tx, order_id)
+            if order is None or not await inbox.claim(tx, NOTICES, notice.id):
+                return
+            shipment = await shipments_repository.of_order(tx, order_id)
+            if shipment is None or shipment.provider_id != notice.data.shipment_id:
+                _log.warning("%s is of another shipment order_id=%s", notice.type, order_id)
+                return
+            if order.status == "placed":
+                raise ShipmentAhead("the order is not confirmed yet; say it again in a moment")
+            status: Status = order.status
+            for start, end in road:
+                if status == start:
+                    await self._move(tx, order_id, start, end, CARRIER)
+                    await _announce(tx, order, f"order.{end}.v1")
+                    status = end
+            if status not in SENT:
+                _log.error("%s of an order that is %s order_id=%s", notice.type, status, order_id)
+        await self._dispatcher.dispatch(order_id)
+
     @staticmethod
     async def _move(
         tx: Transaction, order_id: UUID, start: Status, end: Status, reason: str | None
@@ -128,6 +168,15 @@ class Fulfilment:
             tx, order_id, from_status=start, to_status=end, actor=SAGA, reason=reason
         )
         return version is not None
+
+
+def _reference(notice: CarrierNotice) -> UUID | None:
+    """The order that the shipment was booked for; None if it is none of ours."""
+    try:
+        return UUID(notice.data.reference)
+    except ValueError:
+        _log.warning("%s about no order of ours", notice.type)
+        return None
 
 
 def _confirmed(order: Standing | None) -> StepResult:

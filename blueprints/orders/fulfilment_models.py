@@ -2,7 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated
 from uuid import UUID
+
+from pydantic import BaseModel, Field, StringConstraints
 
 from blueprints.orders.models import Address, Service, Status
 
@@ -57,6 +60,36 @@ class Parcel:
     service: Service
     address: Address
     weight_g: int
+
+
+class NoticedShipment(BaseModel):
+    """Which of the carrier's shipments it is, and for which order it was booked."""
+
+    shipment_id: Annotated[
+        str, StringConstraints(min_length=1, max_length=64), Field(examples=["shp_45c48cce"])
+    ]
+    reference: Annotated[
+        str,
+        StringConstraints(min_length=1, max_length=128),
+        Field(examples=["0199a3c2-7d10-7c55-9e0a-5b6f1f6d2a01"]),
+    ]
+
+
+class CarrierNotice(BaseModel):
+    """The carrier says what happened to a shipment; the same `id` is the same notice.
+
+    Types that we do not know and fields that are not named here are not read.
+    """
+
+    id: Annotated[
+        str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$"), Field(examples=["evt_d3d94468"])
+    ]
+    type: Annotated[
+        str,
+        StringConstraints(pattern=r"^[a-z_]+(\.[a-z_]+)*$", max_length=64),
+        Field(examples=["shipment.delivered"]),
+    ]
+    data: NoticedShipment
 
 
 @dataclass(frozen=True)

@@ -305,6 +305,12 @@ class ShippingFault(PartnerUnavailable):
     """The shipping provider did not answer, or not in a way that can be relied on; try again."""
 
 
+class ShipmentAhead(Problem):
+    """The parcel is under way before its order is confirmed here: say it again in a moment."""
+
+    status, code = 409, "shipment-ahead-of-order"
+
+
 class AddressNotServed(Problem):
     """The shipping provider does not deliver to this address."""
 

@@ -7,6 +7,8 @@ import azure.functions as func
 from blueprints.orders.cancelling import Cancelling
 from blueprints.orders.delivery import Delivery
 from blueprints.orders.delivery_models import RatesRequest, ShippingRates, Tracking
+from blueprints.orders.fulfilment import Fulfilment
+from blueprints.orders.fulfilment_models import CarrierNotice
 from blueprints.orders.models import (
     AddressNotServed,
     CancelOrder,
@@ -23,13 +25,14 @@ from blueprints.orders.models import (
     OrderQuery,
     OrderSummary,
     PlaceOrder,
+    ShipmentAhead,
     Timeline,
     UnknownProduct,
 )
 from blueprints.orders.placing import Placing
 from blueprints.orders.service import OrderService
 from blueprints.orders.timeline import OrderTimeline
-from shared.auth import ADMIN, CUSTOMER_SERVICE, EMPLOYEES, ORDER_MANAGER, access
+from shared.auth import ADMIN, CUSTOMER_SERVICE, EMPLOYEES, ORDER_MANAGER, PARTNER, access
 from shared.http import Api, Call, Deprecated, Discloses, Page, Reply, etag_of, version_of
 from shared.problem import (
     EtagMismatch,
@@ -38,6 +41,7 @@ from shared.problem import (
     NotFound,
     PartnerUnavailable,
 )
+from shared.webhooks import Signatures
 
 SCOPE = "orders.readwrite"
 BUYERS = access(clients=SCOPE, employees=(CUSTOMER_SERVICE,))
@@ -251,3 +255,24 @@ def _add_delivery(bp: func.Blueprint, api: Api, delivery: Delivery) -> None:
         The carrier is asked each time; while it does not answer, this tells what we know.
         """
         return await delivery.tracking(call.caller, call.uuid("order_id"))
+
+
+def webhooks(api: Api, fulfilment: Fulfilment, signatures: Signatures) -> func.Blueprint:
+    """The HTTP function that the shipping provider calls."""
+    bp = func.Blueprint()
+
+    @bp.route(
+        route="v1/orders/webhooks/shipping", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS
+    )
+    @api.operation(
+        access=PARTNER, body=CarrierNotice, status=204, signed=signatures, raises=(ShipmentAhead,)
+    )
+    async def notice_shipment(call: Call[CarrierNotice, None]) -> None:
+        """Take notice of where a shipment is: collected, or delivered.
+
+        The order moves along, never back. The same notice may come more than once, late and in any
+        order; one about a shipment that is not ours changes nothing.
+        """
+        await fulfilment.carried(call.body)
+
+    return bp

@@ -42,6 +42,12 @@ HAS_OPEN = """
     WHERE payment_id = %(payment_id)s AND kind = %(kind)s AND outcome IN ('sent', 'unknown')
     LIMIT 1
 """
+IS_ASKING = """
+    SELECT true
+    FROM payments.payment_transactions
+    WHERE payment_id = %(payment_id)s AND outcome = 'sent' AND sent_at >= now() - %(patience)s
+    LIMIT 1
+"""
 OPEN_BEFORE = """
     SELECT p.order_id
     FROM payments.payment_transactions AS t
@@ -112,6 +118,12 @@ async def unanswered(tx: Transaction, key: str) -> None:
 async def has_open(tx: Transaction, payment_id: UUID, kind: TransactionKind) -> bool:
     """Whether the gateway was asked this and the answer is not known."""
     cursor = await tx.execute(HAS_OPEN, {"payment_id": payment_id, "kind": kind})
+    return await cursor.fetchone() is not None
+
+
+async def is_asking(tx: Transaction, payment_id: UUID, patience: timedelta) -> bool:
+    """Whether the gateway was asked something at most that long ago and may still answer."""
+    cursor = await tx.execute(IS_ASKING, {"payment_id": payment_id, "patience": patience})
     return await cursor.fetchone() is not None
 
 

@@ -37,6 +37,16 @@ PRINTABLE = r"^[^\x00-\x1f\x7f-\x9f]*$"
 MinorUnits = Annotated[int, Field(ge=0, description="minor units of the currency; 1299 is 12.99")]
 
 
+NoticeId = Annotated[
+    str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$"), Field(examples=["evt_8f14e45f"])
+]
+NoticeType = Annotated[
+    str,
+    StringConstraints(pattern=r"^[a-z_]+(\.[a-z_]+)*$", max_length=64),
+    Field(examples=["payment.authorized"]),
+]
+
+
 class AnswerConfirmation(Body):
     """The code with which the customer confirms the payment of an order."""
 
@@ -63,6 +73,27 @@ class PaymentQuery(Query):
     created_to: AwareDatetime | None = None
     limit: Annotated[int, Field(ge=1, le=100)] = 20
     cursor: Annotated[str, StringConstraints(max_length=1024)] | None = None
+
+
+class NoticedPayment(BaseModel):
+    """Of what the gateway tells about the payment, only whose it is."""
+
+    reference: Annotated[
+        str,
+        StringConstraints(min_length=1, max_length=128),
+        Field(examples=["0199a3c2-7d10-7c55-9e0a-5b6f1f6d2a01"]),
+    ]
+
+
+class PaymentNotice(BaseModel):
+    """The gateway says that something happened to a payment: an occasion to ask it what.
+
+    The same `id` is the same notice. Fields that are not named here are not read.
+    """
+
+    id: NoticeId
+    type: NoticeType
+    data: NoticedPayment
 
 
 class Payment(BaseModel):

@@ -7,12 +7,14 @@ from uuid import UUID
 from blueprints.payments import accounts_repository, conversations_repository, refunds_repository
 from blueprints.payments.answering import Answering
 from blueprints.payments.authorising import Authorising
-from blueprints.payments.models import Account, Gateway, OrderBook
+from blueprints.payments.models import Account, Gateway, OrderBook, PaymentNotice
 from blueprints.payments.refunding import Refunding
-from shared import telemetry
+from shared import inbox, telemetry
 from shared.db import Database
 
 BATCH = 100
+NOTICES = "payments-notices"
+"""Under this name the inbox knows which notices of the gateway's have been followed up."""
 
 _log = telemetry.logger(__name__)
 
@@ -57,6 +59,35 @@ class Reconciling:
         await self._settle(order_ids)
         return len(order_ids | {refund.order_id for refund in refunds})
 
+    async def told(self, notice: PaymentNotice) -> None:
+        """Ask the gateway about a payment because it says that something happened to it.
+
+        Nothing of the notice is believed, so a forged or old one does no harm, and one about a
+        payment that is not ours does nothing. What a call under way is about to answer is left to
+        that call. Raises GatewayFault; then the gateway sends the notice again.
+        """
+        try:
+            order_id = UUID(notice.data.reference)
+        except ValueError:
+            _log.warning("a notice about no order of ours: %s", notice.type)
+            return
+        async with self._database.reading() as tx:
+            if await inbox.is_done(tx, NOTICES, notice.id):
+                return
+        if await self._is_quiet(order_id):
+            await self._ask(order_id, on_notice=True)
+            await self._let_late_money_go(order_id)
+        async with self._database.transaction() as tx:
+            await inbox.claim(tx, NOTICES, notice.id)
+
+    async def _is_quiet(self, order_id: UUID) -> bool:
+        """Whether the order has a payment, and nobody waits for an answer about it."""
+        async with self._database.transaction() as tx:
+            account = await accounts_repository.locked(tx, order_id)
+            return account is not None and not await conversations_repository.is_asking(
+                tx, account.id, self._age
+            )
+
     async def _settle(self, order_ids: Iterable[UUID]) -> None:
         for order_id in order_ids:
             try:
@@ -65,8 +96,12 @@ class Reconciling:
             except Exception as fault:  # noqa: BLE001 - one order must not hold up the others
                 _log.warning("order_id=%s: %s", order_id, telemetry.describe(fault))
 
-    async def _ask(self, order_id: UUID) -> None:
-        """Book the gateway's present word on the payment of the order."""
+    async def _ask(self, order_id: UUID, *, on_notice: bool = False) -> None:
+        """Book the gateway's present word on the payment of the order.
+
+        On notice also where nothing was asked: customers confirm on the gateway's own page too, and
+        what is held there does not stay held for ever.
+        """
         async with self._database.transaction() as tx:
             account = await accounts_repository.locked(tx, order_id)
             if account is None:
@@ -77,8 +112,10 @@ class Reconciling:
             }
         if asked["authorize"] and account.status in {"pending", "unknown"}:
             await self._authorising.resolved(account)
-        elif (asked["confirm"] and account.status == "requires_action") or (
-            asked["capture"] and account.status == "authorized"
+        elif (
+            (asked["confirm"] and account.status == "requires_action")
+            or (asked["capture"] and account.status == "authorized")
+            or (on_notice and account.status in {"requires_action", "authorized"})
         ):
             await self._look(account)
 

@@ -8,16 +8,19 @@ from blueprints.payments.models import (
     ConfirmationNotPending,
     NotRefundable,
     Payment,
+    PaymentNotice,
     PaymentQuery,
     Refund,
     RefundPayment,
     RefundTooLarge,
 )
+from blueprints.payments.reconciling import Reconciling
 from blueprints.payments.refunding import Refunding
 from blueprints.payments.service import PaymentService
-from shared.auth import ADMIN, EMPLOYEES, ORDER_MANAGER, access
+from shared.auth import ADMIN, EMPLOYEES, ORDER_MANAGER, PARTNER, access
 from shared.http import Api, Call, Page, Reply, etag_of
 from shared.problem import IdempotencyKeyReused, InvalidCursor, NotFound, PartnerUnavailable
+from shared.webhooks import Signatures
 
 SCOPE = "payments.readwrite"
 PAYERS = access(clients=SCOPE)
@@ -88,5 +91,30 @@ def blueprint(
         return await refunding.refund(
             call.caller, call.uuid("payment_id"), call.body, call.idempotency
         )
+
+    return bp
+
+
+def webhooks(api: Api, reconciling: Reconciling, signatures: Signatures) -> func.Blueprint:
+    """The HTTP function that the payment gateway calls."""
+    bp = func.Blueprint()
+
+    @bp.route(
+        route="v1/payments/webhooks/gateway", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS
+    )
+    @api.operation(
+        access=PARTNER,
+        body=PaymentNotice,
+        status=204,
+        signed=signatures,
+        raises=(PartnerUnavailable,),
+    )
+    async def notice_payment(call: Call[PaymentNotice, None]) -> None:
+        """Take notice that something happened to a payment.
+
+        The gateway is asked what it was. The same notice may come more than once, late and in any
+        order; one about a payment that is not ours changes nothing.
+        """
+        await reconciling.told(call.body)
 
     return bp

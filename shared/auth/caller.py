@@ -82,7 +82,7 @@ ANYONE = Access(anyone=True)
 """No token asked for: health and documentation only."""
 
 PARTNER = Access(partner=True)
-"""Partners' webhooks: no person's token; the handler checks the signature over the raw body."""
+"""Partners' webhooks: no person's token; what they send is signed itself."""
 
 
 def access(*, clients: str | None = None, employees: Iterable[str] = ()) -> Access:

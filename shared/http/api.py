@@ -15,7 +15,7 @@ from pydantic import BaseModel, TypeAdapter
 from shared import db, telemetry
 from shared.auth import Access, Caller, StepUp
 from shared.http import content
-from shared.http.border import Authenticates, Border, Gateway, Sessions
+from shared.http.border import Authenticates, Border, Checks, Gateway, Sessions
 from shared.http.call import Call, Reply
 from shared.http.disclosure import (
     REASON_HEADER,
@@ -25,6 +25,7 @@ from shared.http.disclosure import (
     access_reason,
 )
 from shared.http.routing import PathIndex, Route, routes_of
+from shared.http.tags import is_held
 from shared.http.versions import Deprecated
 from shared.idempotency import IdempotencyKey, fingerprint
 from shared.pii import Masks
@@ -38,11 +39,14 @@ from shared.problem import (
     Problem,
     RecentSignInRequired,
     ServiceUnavailable,
+    SignatureExpired,
+    SignatureInvalid,
 )
 
 JSON = "application/json"
 PROBLEM_JSON = "application/problem+json"
 NOT_MODIFIED = 304
+SIGNATURE_HEADER = "webhook-signature"
 
 SECURITY_HEADERS: Mapping[str, str] = {
     "Cache-Control": "no-store",
@@ -85,6 +89,7 @@ class Operation:
     also: tuple[int, ...]
     deprecated: Deprecated | None
     masks: Masks
+    signed: Checks | None
 
 
 class Api:
@@ -147,23 +152,29 @@ class Api:
         location: bool = False,
         also: tuple[int, ...] = (),
         deprecated: Deprecated | None = None,
+        signed: Checks | None = None,
     ) -> Callable[[Callable[[Call[Any, Any]], Awaitable[Any]]], HttpFunction]:
         """Make an HTTP function of `async def handler(call: Call[B, Q]) -> Reply[R] | R`.
 
         The handler's docstring describes the operation: first line the summary. `returns` is
         anything pydantic can serialise; None answers without a body. `safe` says that a POST only
         reads. What an employee is shown of people's data, `discloses` says: it is recorded before
-        it leaves. `recent_sign_in` asks for a sign-in of a moment ago. For the documents: `etag`
-        and `location` say that the answer has these headers, `also` names other statuses with the
-        same body. The function takes the handler's name, by which the host orders and this registry
-        keys.
+        it leaves. `recent_sign_in` asks for a sign-in of a moment ago. `signed` checks a partner's
+        signature over the body as it came, which may then hold fields that we do not know. For the
+        documents: `etag` and `location` say that the answer has these headers, `also` names other
+        statuses with the same body. The function takes the handler's name, by which the host orders
+        and this registry keys.
         """
         if discloses is not None:
             raises = (*raises, AccessNotRecorded)
         if recent_sign_in:
             raises = (*raises, RecentSignInRequired)
+        if access.partner is not (signed is not None):
+            raise TypeError("what partners send is signed, and nobody else signs")
+        if signed is not None:
+            raises = (*raises, SignatureInvalid, SignatureExpired)
         for model in (body, query):
-            if model is not None and model.model_config.get("extra") != "forbid":
+            if model is not None and signed is None and model.model_config.get("extra") != "forbid":
                 raise TypeError(f"{model.__name__} must refuse unknown fields: derive from Body")
 
         def decorate(handler: Callable[[Call[Any, Any]], Awaitable[Any]]) -> HttpFunction:
@@ -189,6 +200,7 @@ class Api:
                 also=also,
                 deprecated=deprecated,
                 masks=Masks(returns),
+                signed=signed,
             )
             if name in self.registry:
                 raise ValueError(f"two operations are named {name}")
@@ -283,6 +295,9 @@ class Api:
             operation.access, req.headers, recent_sign_in=operation.recent_sign_in
         )
         headers, raw = req.headers, req.get_body() or b""
+        if operation.signed is not None:
+            content.check_size(raw)
+            await operation.signed.check(headers.get(SIGNATURE_HEADER), raw)
         content.check_text(req.route_params)
         query = body = None
         if operation.query is None:
@@ -364,7 +379,9 @@ def _answer(
     headers = {**_common(correlation_id), **reply.headers}
     if reply.etag is not None:
         headers["ETag"] = reply.etag
-        if req.method == "GET" and _has(req.headers.get("if-none-match"), reply.etag):
+        if req.method == "GET" and is_held(
+            etag=reply.etag, if_none_match=req.headers.get("if-none-match")
+        ):
             return func.HttpResponse(status_code=NOT_MODIFIED, headers=headers, mimetype=JSON)
     if reply.location is not None:
         headers["Location"] = reply.location
@@ -374,14 +391,6 @@ def _answer(
         headers=headers,
         mimetype=JSON,
     )
-
-
-def _has(if_none_match: str | None, etag: str) -> bool:
-    """Whether the caller already has `etag` (weak comparison, RFC 9110 §13.1.2)."""
-    if if_none_match is None:
-        return False
-    held = {tag.strip().removeprefix("W/") for tag in if_none_match.split(",")}
-    return "*" in held or etag.removeprefix("W/") in held
 
 
 def _common(correlation_id: str) -> Mapping[str, str]:

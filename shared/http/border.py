@@ -41,6 +41,14 @@ class Sessions(Protocol):
         ...
 
 
+class Checks(Protocol):
+    """Tells whether a partner sent a body; shared.webhooks.Signatures does."""
+
+    async def check(self, header: str | None, raw: bytes) -> None:
+        """Nothing if the signature in `header` fits the body, or a Problem."""
+        ...
+
+
 @dataclass(frozen=True)
 class Border:
     """What every request passes before anything of it is read."""

@@ -59,3 +59,11 @@ def version_of(if_match: str) -> int:
     if tag is None:
         raise EtagMismatch("If-Match must hold one ETag as it was given out")
     return int(tag[1])
+
+
+def is_held(*, etag: str, if_none_match: str | None) -> bool:
+    """Whether the caller already has `etag` (weak comparison, RFC 9110 §13.1.2)."""
+    if if_none_match is None:
+        return False
+    held = {tag.strip().removeprefix("W/") for tag in if_none_match.split(",")}
+    return "*" in held or etag.removeprefix("W/") in held

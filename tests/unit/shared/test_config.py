@@ -74,6 +74,8 @@ def test_what_is_not_set_has_the_documented_default() -> None:
         "user_limit_client": 1000,
         "user_limit_employee": 5000,
         "step_up_max_age_s": 300,
+        "payment_webhook_key": None,
+        "shipping_webhook_key": None,
         "payment_gateway_scope": "api://payment-gateway/.default",
         "partner_timeout_s": 5.0,
         "partner_breaker_faults": 5,
