@@ -101,6 +101,8 @@ def print_welcome(out: Console, record: CloudRecord, state: str, took_s: float) 
     addresses.add_row("service bus", f"sb://127.0.0.1:{record.ports['servicebus']}")
     administration = f"https://127.0.0.1:{record.ports['servicebus-admin']}"
     addresses.add_row("service bus administration", administration)
+    if vault := record.ports.get("keyvault"):
+        addresses.add_row("key vault", f"https://127.0.0.1:{vault}")
     for name in azurite.PORTS:
         addresses.add_row(f"{name} storage", azurite.endpoint(record.ports, name))
     out.print(addresses)
