@@ -1,5 +1,6 @@
 """A request on its way through the gateway, as policies see and change it."""
 
+import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -9,6 +10,8 @@ from typing import Any, Literal, Protocol
 from localcloud.gateway.policy.faults import Refusal
 from localcloud.gateway.policy.headers import Headers
 from localcloud.gateway.policy.services import Services
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -78,7 +81,10 @@ class Response:
         """Lets go of a backend's answer that nobody will read."""
         if self.close is not None:
             close, self.close = self.close, None
-            await close()
+            try:
+                await close()
+            except Exception:  # noqa: BLE001 - nobody waits for that answer any more
+                _log.exception("an answer could not be let go of")
 
 
 @dataclass(slots=True)

@@ -5,6 +5,7 @@ import json
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any
 
 import jwt as pyjwt
@@ -172,8 +173,11 @@ def _one(claims: Mapping[str, Any], name: str) -> str:
 
 
 def _time(claims: Mapping[str, Any], name: str) -> float | None:
+    """RFC 7519 §2: a NumericDate, which is finite."""
     value = claims.get(name)
-    if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
         raise TypeError(f"{name} is no time")
     return value
 

@@ -1,9 +1,12 @@
 """Every refusal of the gateway is a problem document with a stable code."""
 
+import re
+
 import pytest
 
 from localcloud.gateway.policy import Refusal, Violation
-from tests.unit.apim.gate import Gate, problem
+from shared.problem import STANDARD
+from tests.unit.apim.gate import APIM, Gate, problem
 
 
 @pytest.mark.parametrize(
@@ -128,3 +131,20 @@ async def test_a_refusal_is_told_to_the_log_without_anything_of_the_person(gate:
         "section": "inbound",
         "policy": "validate-jwt[1]",
     }
+
+
+def test_a_code_has_the_title_that_the_service_gives_it() -> None:
+    text = (APIM / "fragments" / "problem.xml").read_text("utf-8")
+    pair = r'name="code" value="([^"]+)" />\s+<set-variable name="title" value="([^"]+)"'
+    gateway = dict(re.findall(pair, text))
+    service = {problem.code: problem.title for problem in STANDARD}
+    common = gateway.keys() & service.keys()
+    assert {code: gateway[code] for code in common} == {code: service[code] for code in common}
+    assert {"token-missing", "forbidden", "not-found", "invalid-request"} <= common
+
+
+async def test_a_missing_scope_is_told_to_the_log(gate: Gate) -> None:
+    await gate.ask("external-v1", "list_orders", gate.client("products.read"))
+    ((_, _, message, facts),) = gate.services.traced
+    assert (message, facts["reason"]) == ("refused", "forbidden")
+    assert facts["correlation_id"] == "0f0e0d0c-0000-4000-8000-000000000001"

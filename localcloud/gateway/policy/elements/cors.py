@@ -3,15 +3,16 @@
 Source: https://learn.microsoft.com/azure/api-management/cors-policy
 """
 
+import re
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 from localcloud.gateway.policy.building import Builder, Returned, Step, check
 from localcloud.gateway.policy.context import Context, Response
 from localcloud.gateway.policy.headers import Headers
 from localcloud.gateway.policy.xml import Element
 
-_PORTS = {"http": 80, "https": 443}
+_PORTS = {"http": "80", "https": "443"}
+_ORIGIN = re.compile(r"(https?)://([a-z0-9.-]+|\[[0-9a-f:.]+\])(?::([0-9]{1,5}))?/?").fullmatch
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,15 +78,12 @@ class Cors:
 
 
 def normal(origin: str) -> str:
-    """An origin in lower case and with its port; empty for what is none."""
-    try:
-        parts = urlsplit(origin.strip().lower())
-        port = parts.port or _PORTS.get(parts.scheme)
-    except ValueError:
+    """An origin in lower case and with its port; empty for what is none (RFC 6454 §6.2)."""
+    match = _ORIGIN(origin.lower())
+    if match is None:
         return ""
-    if parts.scheme not in _PORTS or not parts.hostname or parts.path not in ("", "/"):
-        return ""
-    return f"{parts.scheme}://{parts.hostname}:{port}"
+    scheme, host, port = match.groups()
+    return f"{scheme}://{host}:{port or _PORTS[scheme]}"
 
 
 def build(element: Element, builder: Builder) -> Step:

@@ -6,7 +6,7 @@ from unittest.mock import AsyncMock
 
 import pytest
 
-from localcloud.gateway.policy import PolicyFault, Refusal, Response
+from localcloud.gateway.policy import Headers, PolicyFault, Refusal, Response
 from localcloud.tests.gateway.policy.stage import FORWARD, Staged, section
 
 CHOOSE = "learn:azure/api-management/choose-policy"
@@ -227,6 +227,18 @@ async def test_an_answer_that_nobody_gets_is_let_go_of(staged: Staged) -> None:
     stage = staged(api=section(outbound="<base/>" + THROWS))
     assert (await stage.ask()).status == 500
     assert stage.services.upstream.closed == 1
+
+
+async def test_an_answer_that_cannot_be_let_go_of_spoils_nothing(staged: Staged) -> None:
+    async def stuck() -> None:
+        raise OSError("the line is gone")
+
+    stage = staged()
+    context = stage.context()
+    context.response = Response(200, Headers(), close=stuck)
+    refusal = Refusal(source="client", reason="ClientConnectionFailure", status=499)
+    answer = await stage.policies.pipeline("shop-v1", "look").fail(context, refusal)
+    assert answer.status == 499
 
 
 async def test_a_client_that_leaves_cancels_the_backend_and_frees_its_answer(

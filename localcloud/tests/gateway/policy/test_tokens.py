@@ -60,6 +60,8 @@ async def test_without_a_token_in_the_scheme_there_is_none(
         ({"without": "exp"}, "JwtInvalid"),
         ({"exp": "tomorrow"}, "JwtInvalid"),
         ({"exp": True}, "JwtInvalid"),
+        ({"exp": float("inf")}, "JwtInvalid"),
+        ({"exp": float("nan")}, "JwtInvalid"),
         ({"nbf": int(time.time()) + 3600}, "JwtInvalid"),
         ({"nbf": "yesterday"}, "JwtInvalid"),
     ],
