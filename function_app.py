@@ -126,7 +126,8 @@ inbox = Inbox(database)
 trail = Trail(database)
 sign_outs = SignOuts(database)
 signed_in = Sessions(
-    cache,
+    # The database answers instead of Redis; that a busy moment passes is the cheaper wait.
+    Cache(settings.redis_url.get_secret_value(), identity, timeout_s=0.25),
     sign_outs,
     client_limit=settings.user_limit_client,
     employee_limit=settings.user_limit_employee,

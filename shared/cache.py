@@ -1,5 +1,6 @@
 """Redis as a cache that may be missing, slow or emptied at any moment: never the truth."""
 
+import asyncio
 import hashlib
 import time
 from collections.abc import Sequence
@@ -31,8 +32,13 @@ class Script:
 class Cache:
     """Fails open and fast: whatever happens to Redis, callers see a miss and no exception."""
 
-    def __init__(self, url: str, identity: "Identity | None" = None) -> None:
+    def __init__(
+        self, url: str, identity: "Identity | None" = None, *, timeout_s: float | None = None
+    ) -> None:
+        """`timeout_s` is how long an answer may take: by default no longer than a miss costs."""
         self._url, self._identity = url, identity
+        self._timeout_s = TIMEOUT_S if timeout_s is None else timeout_s
+        self._turns = asyncio.Semaphore(CONNECTIONS)
         self._redis: Redis | None = None
         self._rests_until = 0.0
 
@@ -88,20 +94,17 @@ class Cache:
 
     async def run(
         self, script: Script, keys: Sequence[str], arguments: Sequence[str | int]
-    ) -> Any | None:
+    ) -> Any:
         """What the script answers, in one round trip; None while Redis is away.
 
         Whether it ran is not known then.
         """
         if (redis := self._connected()) is None:
             return None
-        from redis.exceptions import NoScriptError  # noqa: PLC0415 - heavy, see below
-
         try:
-            try:
-                return await redis.evalsha(script.digest, len(keys), *keys, *arguments)
-            except NoScriptError:
-                return await redis.eval(script.text, len(keys), *keys, *arguments)
+            # Of very many who ask at once some wait for a connection instead of being refused.
+            async with self._turns:
+                return await _evaluated(redis, script, keys, arguments)
         except Exception as fault:  # noqa: BLE001 - a cache may not fail its caller
             self._failed(fault)
             return None
@@ -129,8 +132,8 @@ class Cache:
                 **redis_address.options(
                     self._url,
                     self._identity,
-                    socket_timeout=TIMEOUT_S,
-                    socket_connect_timeout=TIMEOUT_S,
+                    socket_timeout=self._timeout_s,
+                    socket_connect_timeout=self._timeout_s,
                     retry=Retry(NoBackoff(), 0),
                     max_connections=CONNECTIONS,
                     decode_responses=True,
@@ -142,3 +145,14 @@ class Cache:
     def _failed(self, fault: Exception) -> None:
         self._rests_until = time.monotonic() + REST_S
         _log.warning("cache unavailable: %s", type(fault).__qualname__)
+
+
+async def _evaluated(
+    redis: "Redis", script: Script, keys: Sequence[str], arguments: Sequence[str | int]
+) -> Any:
+    from redis.exceptions import NoScriptError  # noqa: PLC0415 - heavy; paid for by who uses it
+
+    try:
+        return await redis.evalsha(script.digest, len(keys), *keys, *arguments)
+    except NoScriptError:
+        return await redis.eval(script.text, len(keys), *keys, *arguments)

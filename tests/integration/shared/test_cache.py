@@ -1,5 +1,6 @@
 """The cache with a real Valkey, which is killed and comes back."""
 
+import asyncio
 import socket
 import subprocess
 import time
@@ -12,7 +13,7 @@ from redis import Redis
 from redis.exceptions import ConnectionError as NotThere
 
 from shared import cache
-from shared.cache import Cache
+from shared.cache import Cache, Script
 
 START_WITHIN_S = 10.0
 
@@ -121,3 +122,28 @@ async def test_without_redis_nobody_can_tell_of_marks(valkey: Valkey) -> None:
 
     assert await cache.mark("mark", 60) is False
     assert await cache.marked("mark") is None
+
+
+async def test_a_script_answers_very_many_who_ask_at_once(valkey: Valkey) -> None:
+    kept = Cache(f"redis://127.0.0.1:{valkey.port}", timeout_s=30)
+    count = Script("return redis.call('INCRBY', KEYS[1], ARGV[1])")
+
+    answers = await asyncio.gather(*(kept.run(count, ["n"], [2]) for _ in range(500)))
+
+    assert sorted(answers) == list(range(2, 1002, 2))
+    await kept.close()
+
+
+async def test_a_script_that_redis_has_forgotten_is_sent_again(
+    opened: Cache, valkey: Valkey
+) -> None:
+    echo = Script("return ARGV[1]")
+    assert await opened.run(echo, ["k"], ["Käse"]) == "Käse"
+    with Redis(port=valkey.port) as client:
+        client.script_flush()
+    assert await opened.run(echo, ["k"], ["again"]) == "again"
+
+
+async def test_without_redis_a_script_has_no_answer(opened: Cache, valkey: Valkey) -> None:
+    valkey.kill()
+    assert await opened.run(Script("return 1"), ["k"], []) is None
