@@ -82,7 +82,8 @@ class LocalCloud:
             self._steps, self._broker_host = _keyless(self._steps)
         self._parts = {step.name: step for step in self._steps if isinstance(step, Part)}
         own = [name for part in self._parts.values() for name in part.ports]
-        self.ports: Mapping[str, int] = ports.assign({*ports.DEFAULTS, *own}, port_base)
+        known = {**ports.DEFAULTS, **(ports.KEYLESS if keyless else {})}
+        self.ports: Mapping[str, int] = ports.assign({*known, *own}, port_base)
         self._root = root
         self._progress = progress or _Silent()
         self._site: Site | None = None

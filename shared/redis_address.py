@@ -47,10 +47,19 @@ class TokenConnection(SSLConnection):
         # Reading the system's authorities takes longer than a cache may.
         self.ssl_context.context = _trust(self.ca_certs)
 
+    async def connect(self) -> None:
+        """Called by the pool for each use: opens what is closed, and what has grown old anew."""
+        if self._is_old:
+            await self.disconnect()
+        await super().connect()  # type: ignore[no-untyped-call]
+
     def should_reconnect(self) -> bool:
         """Whether the pool shall replace this connection instead of keeping it."""
-        old = self.is_connected and time.time() >= self._login.leave_at
-        return old or bool(super().should_reconnect())  # type: ignore[no-untyped-call]
+        return self._is_old or bool(super().should_reconnect())  # type: ignore[no-untyped-call]
+
+    @property
+    def _is_old(self) -> bool:
+        return self.is_connected and time.time() >= self._login.leave_at
 
 
 class _Login(CredentialProvider):
