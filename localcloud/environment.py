@@ -195,6 +195,7 @@ def notifier_settings(ports: Mapping[str, int], application: Mapping[str, str]) 
         "NOTIFIER_HOST": HOST,
         "NOTIFIER_PORT": str(ports["notifier"]),
         "NOTIFIER_DRAIN_S": "0.2",
+        "NOTIFIER_TRUST_FORWARDED": "true",  # the gateway says where it shows the notifier
     }
 
 
