@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 import uvloop
 
+from localcloud.partners import webhooks
 from localcloud.partners.payment.app import create_app
 from localcloud.process import configure_logging, serve_asgi
 
@@ -25,10 +26,21 @@ from localcloud.process import configure_logging, serve_asgi
     show_default=True,
     help="Base address of the identity provider whose tokens count.",
 )
-def main(host: str, port: int, state: Path, identity: str) -> None:
+@webhooks.options
+def main(
+    host: str,
+    port: int,
+    state: Path,
+    identity: str,
+    *,
+    webhook_url: str,
+    webhook_key: str,
+    webhook_answered: bool,
+) -> None:
     """Play a payment gateway: authorise, capture, void and refund with test payment methods."""
     configure_logging("payment")
-    uvloop.run(serve_asgi(create_app(state, identity), host=host, port=port))
+    subscription = webhooks.subscription(webhook_url, webhook_key, answered=webhook_answered)
+    uvloop.run(serve_asgi(create_app(state, identity, subscription), host=host, port=port))
 
 
 if __name__ == "__main__":

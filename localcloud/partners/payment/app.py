@@ -1,5 +1,6 @@
 """The gateway's REST API."""
 
+import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -17,6 +18,8 @@ from localcloud.partners.payment.book import SCHEMA, Book, described
 from localcloud.partners.payment.models import METHODS, Authorize, Capture, Confirm, Refund, Void
 from localcloud.partners.store import Answer, Store
 from localcloud.partners.web import HANDLERS, Abortable, Refused, idempotency_key, parsed
+from localcloud.partners.webhooks import SCHEMA as WEBHOOKS
+from localcloud.partners.webhooks import Subscription, Webhooks, sending
 
 _PAYMENT = frozenset({"payment_id", "reference", "payment_method", "currency", "idempotency_key"})
 OPERATIONS = {
@@ -32,8 +35,8 @@ OPERATIONS = {
 class Gateway:
     """Each request: who asks, what for, whatever a test ordered, the effect, the answer."""
 
-    def __init__(self, store: Store, tokens: Tokens) -> None:
-        self._book, self._tokens = Book(store), tokens
+    def __init__(self, store: Store, tokens: Tokens, webhooks: Webhooks) -> None:
+        self._book, self._tokens, self._webhooks = Book(store, webhooks), tokens, webhooks
         self.control = Control(store, OPERATIONS)
 
     async def authorize(self, request: Request) -> Response:
@@ -49,7 +52,7 @@ class Gateway:
             lambda: self._book.authorize(order, key),
             withhold=lambda answer: method.withholds_answer and answer.fresh,
         )
-        return _response(answer)
+        return await self._answered(request, key, answer)
 
     async def confirm(self, request: Request) -> Response:
         await self._authenticated(request)
@@ -58,7 +61,7 @@ class Gateway:
         answer = await self.control.perform(
             request, "confirm", facts, lambda: self._book.confirm(payment_id, order, key)
         )
-        return _response(answer)
+        return await self._answered(request, key, answer)
 
     async def capture(self, request: Request) -> Response:
         await self._authenticated(request)
@@ -70,7 +73,7 @@ class Gateway:
             facts | {"amount": order.amount},
             lambda: self._book.capture(payment_id, order, key),
         )
-        return _response(answer)
+        return await self._answered(request, key, answer)
 
     async def void(self, request: Request) -> Response:
         await self._authenticated(request)
@@ -79,7 +82,7 @@ class Gateway:
         answer = await self.control.perform(
             request, "void", facts, lambda: self._book.void(payment_id, order, key)
         )
-        return _response(answer)
+        return await self._answered(request, key, answer)
 
     async def refund(self, request: Request) -> Response:
         await self._authenticated(request)
@@ -91,7 +94,7 @@ class Gateway:
             facts | {"amount": order.amount},
             lambda: self._book.refund(payment_id, order, key),
         )
-        return _response(answer)
+        return await self._answered(request, key, answer)
 
     async def get(self, request: Request) -> Response:
         await self._authenticated(request)
@@ -101,6 +104,14 @@ class Gateway:
             request, "get", facts, lambda: described(self._book.find(payment_id))
         )
         return JSONResponse(payment)
+
+    async def confirm_on_page(self, request: Request) -> Response:
+        """The customer gives the code on the gateway's own page: the shop is not there."""
+        order = await parsed(request, Confirm)
+        key = f"page:{secrets.token_hex(8)}"
+        answer = self._book.confirm(request.path_params["payment_id"], order, key)
+        self._webhooks.release(key)
+        return JSONResponse(answer.body, answer.status)
 
     async def find_for_tests(self, request: Request) -> Response:
         """The payments of a reference, without a token and past every fault and barrier."""
@@ -119,6 +130,15 @@ class Gateway:
 
     async def _authenticated(self, request: Request) -> None:
         await self._tokens.check(request.headers.get("authorization"))
+
+    async def _answered(self, request: Request, key: str, answer: Answer) -> Response:
+        """The answer; if nobody waits for it any more, a webhook takes its place."""
+        if await request.is_disconnected():
+            self._webhooks.release(key)
+        else:
+            self._webhooks.answered(key)
+        headers = {} if answer.fresh else {"Idempotent-Replayed": "true"}
+        return JSONResponse(answer.body, answer.status, headers)
 
     def _facts(self, request: Request, key: str) -> tuple[str, dict[str, Any]]:
         """The payment that the path names, and what a fault or barrier may match it by."""
@@ -139,23 +159,20 @@ def _reference(request: Request) -> str:
     return reference
 
 
-def _response(answer: Answer) -> Response:
-    headers = {} if answer.fresh else {"Idempotent-Replayed": "true"}
-    return JSONResponse(answer.body, answer.status, headers)
-
-
 async def _health(_request: Request) -> Response:
     return JSONResponse({"status": "ok"})
 
 
-def create_app(state: Path, identity_url: str) -> ASGIApp:
+def create_app(state: Path, identity_url: str, subscription: Subscription | None = None) -> ASGIApp:
     """The gateway with its book in `state`, trusting tokens of the provider at `identity_url`."""
-    store = Store(state / "payment.db", SCHEMA)
-    gateway = Gateway(store, Tokens(identity_url))
+    store = Store(state / "payment.db", SCHEMA + WEBHOOKS)
+    webhooks = Webhooks(store, subscription)
+    gateway = Gateway(store, Tokens(identity_url), webhooks)
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
-        yield
+        async with sending(webhooks):
+            yield
         store.close()
 
     one = "/v1/payments/{payment_id}"
@@ -169,7 +186,11 @@ def create_app(state: Path, identity_url: str) -> ASGIApp:
             Route(f"{one}/capture", gateway.capture, methods=["POST"]),
             Route(f"{one}/void", gateway.void, methods=["POST"]),
             Route(f"{one}/refunds", gateway.refund, methods=["POST"]),
-            gateway.control.mount(Route("/payments", gateway.find_for_tests, methods=["GET"])),
+            gateway.control.mount(
+                Route("/payments", gateway.find_for_tests, methods=["GET"]),
+                Route("/payments/{payment_id}/confirm", gateway.confirm_on_page, methods=["POST"]),
+                *webhooks.routes(),
+            ),
         ],
         exception_handlers=HANDLERS,
         lifespan=lifespan,

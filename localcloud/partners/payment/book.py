@@ -17,6 +17,7 @@ from localcloud.partners.payment.models import (
 )
 from localcloud.partners.store import Answer, JsonObject, Store, now, once, record
 from localcloud.partners.web import Refused, fingerprint
+from localcloud.partners.webhooks import Webhooks
 
 SCHEMA = """
     CREATE TABLE IF NOT EXISTS payments (
@@ -116,8 +117,8 @@ class Book:
     time. Raises Refused (404, or 409 naming the state) and KeyReused; a refusal changes nothing.
     """
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    def __init__(self, store: Store, webhooks: Webhooks) -> None:
+        self._store, self._webhooks = store, webhooks
 
     def find(self, payment_id: str) -> sqlite3.Row:
         rows = self._store.rows(BY_ID, {"id": payment_id})
@@ -144,7 +145,7 @@ class Book:
                 }
                 tx.execute(INSERT, payment)
                 row = _row(tx, payment["id"])
-                _enter(tx, "authorize", row, key, amount=order.amount)
+                self._enter(tx, "authorize", row, key, amount=order.amount)
                 return 201, described(row)
 
             return once(tx, key, fingerprint("authorize", "", order), effect)
@@ -162,7 +163,7 @@ class Book:
                     status="authorized" if right else "declined",
                     decline_code=None if right else "confirmation_failed",
                 )
-                _enter(tx, "confirm", row, key, amount=row["amount"])
+                self._enter(tx, "confirm", row, key, amount=row["amount"])
                 return 200, described(row)
 
             return once(tx, key, fingerprint("confirm", payment_id, order), effect)
@@ -177,7 +178,7 @@ class Book:
                 if order.amount > payment["amount"]:
                     raise _too_much("authorized", payment["amount"], payment)
                 row = _move(tx, payment_id, status="captured", captured=order.amount)
-                _enter(tx, "capture", row, key, amount=order.amount)
+                self._enter(tx, "capture", row, key, amount=order.amount)
                 return 200, described(row)
 
             return once(tx, key, fingerprint("capture", payment_id, order), effect)
@@ -189,7 +190,7 @@ class Book:
             def effect() -> tuple[int, JsonObject]:
                 _legal(_row(tx, payment_id), "void")
                 row = _move(tx, payment_id, status="voided")
-                _enter(tx, "void", row, key, amount=row["amount"])
+                self._enter(tx, "void", row, key, amount=row["amount"])
                 return 200, described(row)
 
             return once(tx, key, fingerprint("void", payment_id, order), effect)
@@ -213,7 +214,7 @@ class Book:
                 tx.execute(INSERT_REFUND, refund)
                 tx.execute(ADD_REFUNDED, {"id": payment_id, "amount": order.amount})
                 row = _row(tx, payment_id)
-                _enter(tx, "refund", row, key, amount=order.amount, refund_id=refund["id"])
+                self._enter(tx, "refund", row, key, amount=order.amount, refund_id=refund["id"])
                 return 201, {
                     "id": refund["id"],
                     "payment_id": payment_id,
@@ -222,6 +223,39 @@ class Book:
                 }
 
             return once(tx, key, fingerprint("refund", payment_id, order), effect)
+
+    def _enter(
+        self,
+        tx: sqlite3.Connection,
+        operation: str,
+        payment: sqlite3.Row,
+        key: str,
+        **facts: Any,
+    ) -> None:
+        """Enter the effect into the ledger, and tell of it."""
+        if payment["decline_code"] is not None:
+            facts["decline_code"] = payment["decline_code"]
+        record(
+            tx,
+            operation,
+            payment["reference"],
+            payment_id=payment["id"],
+            currency=payment["currency"],
+            status=payment["status"],
+            payment_method=payment["payment_method"],
+            idempotency_key=key,
+            **facts,
+        )
+        happened = "refunded" if operation == "refund" else payment["status"]
+        self._webhooks.note(
+            tx,
+            f"payment.{happened}",
+            payment["reference"],
+            key,
+            payment_id=payment["id"],
+            amount=facts["amount"],
+            currency=payment["currency"],
+        )
 
 
 def _row(tx: sqlite3.Connection, payment_id: str) -> sqlite3.Row:
@@ -263,21 +297,3 @@ def _move(
         {"id": payment_id, "status": status, "decline_code": decline_code, "captured": captured},
     )
     return _row(tx, payment_id)
-
-
-def _enter(
-    tx: sqlite3.Connection, operation: str, payment: sqlite3.Row, key: str, **facts: Any
-) -> None:
-    if payment["decline_code"] is not None:
-        facts["decline_code"] = payment["decline_code"]
-    record(
-        tx,
-        operation,
-        payment["reference"],
-        payment_id=payment["id"],
-        currency=payment["currency"],
-        status=payment["status"],
-        payment_method=payment["payment_method"],
-        idempotency_key=key,
-        **facts,
-    )

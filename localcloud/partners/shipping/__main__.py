@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 import uvloop
 
+from localcloud.partners import webhooks
 from localcloud.partners.shipping.app import create_app
 from localcloud.process import configure_logging, serve_asgi
 
@@ -25,10 +26,21 @@ from localcloud.process import configure_logging, serve_asgi
     show_default=True,
     help="What callers must send as X-Api-Key.",
 )
-def main(host: str, port: int, state: Path, api_key: str) -> None:
+@webhooks.options
+def main(
+    host: str,
+    port: int,
+    state: Path,
+    api_key: str,
+    *,
+    webhook_url: str,
+    webhook_key: str,
+    webhook_answered: bool,
+) -> None:
     """Play a shipping provider: rates, bookings and cancellations."""
     configure_logging("shipping")
-    uvloop.run(serve_asgi(create_app(state, api_key), host=host, port=port))
+    subscription = webhooks.subscription(webhook_url, webhook_key, answered=webhook_answered)
+    uvloop.run(serve_asgi(create_app(state, api_key, subscription), host=host, port=port))
 
 
 if __name__ == "__main__":

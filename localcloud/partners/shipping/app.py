@@ -12,10 +12,12 @@ from starlette.types import ASGIApp
 
 from localcloud.partners.control import Control
 from localcloud.partners.shipping import access, tariff
-from localcloud.partners.shipping.models import BookingRequest, RateRequest
+from localcloud.partners.shipping.models import BookingRequest, Journey, RateRequest
 from localcloud.partners.shipping.register import SCHEMA, Register, described
 from localcloud.partners.store import Store
 from localcloud.partners.web import HANDLERS, Abortable, Refused, idempotency_key, parsed
+from localcloud.partners.webhooks import SCHEMA as WEBHOOKS
+from localcloud.partners.webhooks import Subscription, Webhooks, sending
 
 OPERATIONS = {
     "rates": frozenset({"country", "postal_code", "weight_g"}),
@@ -28,8 +30,8 @@ OPERATIONS = {
 class Provider:
     """Each request: the key, what for, whatever a test ordered, the effect, the answer."""
 
-    def __init__(self, store: Store, api_keys: access.ApiKeys) -> None:
-        self._register, self._api_keys = Register(store), api_keys
+    def __init__(self, store: Store, api_keys: access.ApiKeys, webhooks: Webhooks) -> None:
+        self._register, self._api_keys = Register(store, webhooks), api_keys
         self.control = Control(store, OPERATIONS)
 
     async def rates(self, request: Request) -> Response:
@@ -97,6 +99,12 @@ class Provider:
         )
         return JSONResponse({"shipments": shipments})
 
+    async def move(self, request: Request) -> Response:
+        """A parcel is collected or delivered because a test says so: nothing else moves it."""
+        journey = await parsed(request, Journey)
+        shipment_id: str = request.path_params["shipment_id"]
+        return JSONResponse(self._register.move(shipment_id, journey.status))
+
 
 def _served(country: str, postal_code: str) -> None:
     if not tariff.served(country, postal_code):
@@ -107,18 +115,20 @@ async def _health(_request: Request) -> Response:
     return JSONResponse({"status": "ok"})
 
 
-def create_app(state: Path, api_key: str) -> ASGIApp:
+def create_app(state: Path, api_key: str, subscription: Subscription | None = None) -> ASGIApp:
     """The provider with its register in `state`, for whoever knows `api_key`.
 
     `PUT /control/keys` with `{"keys": [...]}` puts one or two others in its place.
     """
-    store = Store(state / "shipping.db", SCHEMA + access.SCHEMA)
+    store = Store(state / "shipping.db", SCHEMA + access.SCHEMA + WEBHOOKS)
     api_keys = access.ApiKeys(store, api_key)
-    provider = Provider(store, api_keys)
+    webhooks = Webhooks(store, subscription)
+    provider = Provider(store, api_keys, webhooks)
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
-        yield
+        async with sending(webhooks):
+            yield
         store.close()
 
     one = "/v1/shipments/{shipment_id}"
@@ -130,7 +140,11 @@ def create_app(state: Path, api_key: str) -> ASGIApp:
             Route("/v1/shipments", provider.find, methods=["GET"]),
             Route(one, provider.get, methods=["GET"]),
             Route(f"{one}/cancel", provider.cancel, methods=["POST"]),
-            provider.control.mount(Route("/keys", api_keys.replace, methods=["PUT"])),
+            provider.control.mount(
+                Route("/keys", api_keys.replace, methods=["PUT"]),
+                Route("/shipments/{shipment_id}", provider.move, methods=["PUT"]),
+                *webhooks.routes(),
+            ),
         ],
         exception_handlers=HANDLERS,
         lifespan=lifespan,

@@ -6,6 +6,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 Service = Literal["standard", "express"]
 
+JourneyStatus = Literal["collected", "delivered"]
+
 Country = Annotated[str, Field(pattern=r"^[A-Z]{2}$")]
 """ISO 3166-1 alpha-2."""
 PostalCode = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 -]{1,9}$")]
@@ -39,3 +41,10 @@ class BookingRequest(BaseModel):
     service: Service
     address: Address
     weight_g: WeightG
+
+
+class Journey(BaseModel):
+    """How far a parcel has come."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    status: JourneyStatus

@@ -4,9 +4,10 @@ import json
 import secrets
 import sqlite3
 
-from localcloud.partners.shipping.models import BookingRequest
+from localcloud.partners.shipping.models import BookingRequest, JourneyStatus
 from localcloud.partners.store import Answer, JsonObject, Store, now, once, record
 from localcloud.partners.web import Refused, fingerprint
+from localcloud.partners.webhooks import Webhooks
 
 SCHEMA = """
     CREATE TABLE IF NOT EXISTS shipments (
@@ -20,21 +21,27 @@ SCHEMA = """
         created_at TEXT NOT NULL
     ) STRICT;
     CREATE INDEX IF NOT EXISTS shipments_by_reference ON shipments (reference, number);
+    CREATE TABLE IF NOT EXISTS journeys (
+        shipment_id TEXT PRIMARY KEY REFERENCES shipments (id),
+        status TEXT NOT NULL CHECK (status IN ('collected', 'delivered'))
+    ) STRICT;
 """
 INSERT = """
     INSERT INTO shipments (id, reference, service, status, weight_g, address, created_at)
     VALUES (:id, :reference, :service, 'booked', :weight_g, :address, :created_at)
 """
 BY_ID = """
-    SELECT number, id, reference, service, status
-    FROM shipments
-    WHERE id = :id
+    SELECT s.number, s.id, s.reference, s.service, coalesce(j.status, s.status) AS status
+    FROM shipments AS s
+    LEFT JOIN journeys AS j ON j.shipment_id = s.id
+    WHERE s.id = :id
 """
 BY_REFERENCE = """
-    SELECT number, id, reference, service, status
-    FROM shipments
-    WHERE reference = :reference
-    ORDER BY number
+    SELECT s.number, s.id, s.reference, s.service, coalesce(j.status, s.status) AS status
+    FROM shipments AS s
+    LEFT JOIN journeys AS j ON j.shipment_id = s.id
+    WHERE s.reference = :reference
+    ORDER BY s.number
     LIMIT 100
 """
 CANCEL = """
@@ -43,6 +50,14 @@ CANCEL = """
     WHERE id = :id
 """
 
+MOVE = """
+    INSERT INTO journeys (shipment_id, status)
+    VALUES (:id, :status)
+    ON CONFLICT (shipment_id) DO UPDATE
+    SET status = excluded.status
+"""
+
+JOURNEY = ("booked", "collected", "delivered")
 CHECK_WEIGHTS = (8, 6, 4, 2, 3, 5, 9, 7)
 
 
@@ -68,11 +83,12 @@ def described(row: sqlite3.Row) -> JsonObject:
 class Register:
     """Each move is one transaction: parcel, ledger entry and kept answer.
 
-    Raises Refused (404) for parcels that do not exist, KeyReused for a key of another booking.
+    Raises Refused for parcels that do not exist (404) or cannot do that any more (409), KeyReused
+    for a key of another booking.
     """
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    def __init__(self, store: Store, webhooks: Webhooks) -> None:
+        self._store, self._webhooks = store, webhooks
 
     def find(self, shipment_id: str) -> sqlite3.Row:
         rows = self._store.rows(BY_ID, {"id": shipment_id})
@@ -117,6 +133,8 @@ class Register:
         """Cancel a parcel; one that is cancelled already stays so, without another entry."""
         with self._store.transaction() as tx:
             row = self.find(shipment_id)
+            if row["status"] in {"collected", "delivered"}:
+                raise Refused(409, "already_collected", "the parcel is not with the shop any more")
             if row["status"] == "booked":
                 tx.execute(CANCEL, {"id": shipment_id})
                 record(
@@ -126,5 +144,31 @@ class Register:
                     shipment_id=shipment_id,
                     service=row["service"],
                     status="cancelled",
+                )
+            return described(self.find(shipment_id))
+
+    def move(self, shipment_id: str, status: JourneyStatus) -> JsonObject:
+        """The parcel is collected, or delivered: onwards only, and the shop is told."""
+        with self._store.transaction() as tx:
+            row = self.find(shipment_id)
+            if row["status"] == "cancelled":
+                raise Refused(409, "cancelled", "the parcel was cancelled")
+            if JOURNEY.index(status) > JOURNEY.index(row["status"]):
+                tx.execute(MOVE, {"id": shipment_id, "status": status})
+                record(
+                    tx,
+                    status,
+                    row["reference"],
+                    shipment_id=shipment_id,
+                    service=row["service"],
+                    status=status,
+                )
+                number = tracking_number(row["number"])
+                self._webhooks.note(
+                    tx,
+                    f"shipment.{status}",
+                    row["reference"],
+                    shipment_id=shipment_id,
+                    tracking_number=number,
                 )
             return described(self.find(shipment_id))
