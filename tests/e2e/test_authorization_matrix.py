@@ -16,6 +16,7 @@ from tests.rig.authorization import (
     ROLES,
     ROWS,
     UNKNOWN_TOKEN,
+    UNSIGNED,
     Cell,
     Row,
     Who,
@@ -201,3 +202,12 @@ async def test_everybody_gets_what_the_matrix_says(
     place = target_of(platform, target)
     answered = {who: await stage.ask(row, who, place.base(who, row)) for who in COLUMNS}
     assert answered == place.expected(row)
+
+
+@pytest.mark.parametrize("row", [row for row in ROWS if row.partner], ids=lambda row: row.name)
+async def test_the_partners_proxy_asks_everybody_for_a_signature(
+    platform: Platform, stage: Stage, row: Row
+) -> None:
+    base = f"http://127.0.0.1:{platform.cloud.ports['gateway-external']}/partner-api"
+    answered = {who: await stage.ask(row, who, base) for who in COLUMNS}
+    assert answered == dict.fromkeys(COLUMNS, UNSIGNED)

@@ -56,6 +56,7 @@ FORBIDDEN: Cell = (403, "forbidden")
 NOT_FOUND: Cell = (404, "not-found")
 OK: Cell = (200, None)
 REFUSED_FOR_CONTENT: Cell = (400, "invalid-request")
+UNSIGNED: Cell = (401, "signature-invalid")
 STALE: Cell = (412, "etag-mismatch")
 OLD_VERSION = {"If-Match": '"999999"'}
 
@@ -102,6 +103,14 @@ def _shared(name: str, method: str, path: str, **more: Any) -> Row:
 def _inside(name: str, method: str, path: str, who: frozenset[Who], **more: Any) -> Row:
     """Employees only."""
     return Row(name=name, method=method, path=path, employees=who, **more)
+
+
+def _signed(name: str, path: str) -> Row:
+    """Partners: nobody's token counts, and without the gateway's own none is taken."""
+    nobody: Mapping[Who, Cell] = dict.fromkeys(COLUMNS[1:], (401, "gateway-required"))
+    return Row(
+        name=name, method="POST", path=path, partner=True, let_in=UNSIGNED, but=nobody, body={}
+    )
 
 
 def _open(name: str, path: str) -> Row:
@@ -325,6 +334,9 @@ ROWS: tuple[Row, ...] = (
         let_in=(204, None),
         but=NO_OWN,
     ),
+    # Partners
+    _signed("notice_payment", "v1/payments/webhooks/gateway"),
+    _signed("notice_shipment", "v1/orders/webhooks/shipping"),
     # The platform
     _open("health_live", "health/live"),
     _open("health_ready", "health/ready"),
@@ -385,6 +397,8 @@ def page() -> str:
     lines += [
         "",
         f"Codes of the 401s: {codes}; of every 403 `forbidden`, of every 404 `not-found`.",
+        "Webhooks ask for a partner's signature instead (`signature-invalid`), and take a token in",
+        "`Authorization` from the gateway alone (`gateway-required`).",
         "",
         "Through the gateway clients and partners come by the external proxy, employees by the",
         "internal one. Each shows only what its callers may use: of all else it says 404.",
@@ -396,7 +410,7 @@ def page() -> str:
 def _shown(row: Row, who: Who, cell: Cell) -> str:
     """A cell of the page."""
     mine = who in {"owner", "other client"}
-    kept_out = (
+    kept_out = row.partner or (
         not row.anyone
         and (cell in {FORBIDDEN, *UNKNOWN_TOKEN.values()} or (cell == NOT_FOUND and row.owned))
         and (mine or who in ROLES or cell != row.let_in)
