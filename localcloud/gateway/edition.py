@@ -7,7 +7,9 @@ from pathlib import Path
 from localcloud.gateway.checking import OpenApiContract
 from localcloud.gateway.description import Description
 from localcloud.gateway.documents import Document
+from localcloud.gateway.named import sign_in
 from localcloud.gateway.policy import Api, PolicyFault, PolicySet
+from localcloud.gateway.portal import with_sign_in
 from localcloud.gateway.routing import Apis, Operation, Operations
 
 
@@ -18,6 +20,8 @@ class Edition:
     policies: PolicySet
     ports: Mapping[str, Apis]
     operations: Mapping[str, Operations]
+    documents: Mapping[str, bytes]
+    """OpenAPI documents for the interactive documentation, by path: people sign in locally."""
     contract: OpenApiContract
 
     @classmethod
@@ -26,6 +30,7 @@ class Edition:
         policies = PolicySet.load(folder, named)
         apis = policies.apis.values()
         listed = {api.name: _operations(api) for api in apis}
+        read = [(api, api.document) for api in apis if api.document is not None]
         return cls(
             policies,
             {
@@ -33,6 +38,10 @@ class Edition:
                 for port in ("external", "internal")
             },
             {api.name: _routed(api, listed[api.name], folder) for api in apis},
+            {
+                _shown_at(api): with_sign_in(file.read_bytes(), **sign_in(named))
+                for api, file in read
+            },
             OpenApiContract(_descriptions(listed)),
         )
 
@@ -57,3 +66,7 @@ def _descriptions(listed: Mapping[str, list[Operation]]) -> dict[tuple[str, str]
         for operation in operations
         if operation.description is not None
     }
+
+
+def _shown_at(api: Api) -> str:
+    return f"/{api.path}/docs/{api.version}/openapi.json"

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import uuid
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
@@ -26,8 +27,11 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 IN_FLIGHT_MAX = 2048
+"""Requests that are answered at a time; more are told that the gateway is busy."""
 _CLIENT_GONE = 499
 _SWITCHING = 101
+
+_log = logging.getLogger(__name__)
 
 
 class Gateway:
@@ -75,7 +79,7 @@ class Front:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         line: Line = scope["extensions"][LINE]
         context = self._context(scope, receive)
-        replies = Replies(context, line, scope, send)
+        replies = Replies(context, scope, send)
         self._gateway.in_flight += 1
         try:
             with line.held():
@@ -84,9 +88,12 @@ class Front:
                 else:
                     await self._http(context, line, replies)
         except asyncio.CancelledError:
-            await self._cancelled(line, replies)
+            await self._cancelled(context, line, replies)
         except aiohttp.ClientError:
             line.cut()  # the backend broke off; the client must not take what came for all of it
+        except Exception:  # noqa: BLE001 - one request that breaks must not look like a crash
+            _log.exception("a request could not be answered: %s", context.request_id)
+            await self._failed(context, line, replies)
         finally:
             self._gateway.in_flight -= 1
             self._gateway.log.record(context, replies.status, size=replies.size)
@@ -134,7 +141,10 @@ class Front:
         """The gateway's own pages, which no policy is about."""
         if line.refusal is not None or context.request.method not in {"GET", "HEAD"}:
             return None
-        return pages.find(context.request, edition, self._port, draining=self._gateway.draining)
+        draining = self._gateway.draining
+        return pages.find(
+            context.request, context.request_id, edition, self._port, draining=draining
+        )
 
     async def _answer(self, edition: Edition, context: Context, line: Line) -> Response:
         try:
@@ -201,7 +211,7 @@ class Front:
         if response.status != _SWITCHING or backend is None:
             await replies.deny(response)
             return
-        replies.status = _SWITCHING
+        replies.started, replies.status = True, _SWITCHING
         try:
             await send({"type": "websocket.accept", "subprotocol": backend.subprotocol})
             await Relay(receive, send, backend).run()
@@ -222,12 +232,22 @@ class Front:
         carry_trace(request.headers)
         return await edition.policies.pipeline(api.name, "onHandshake").run(context)
 
-    async def _cancelled(self, line: Line, replies: Replies) -> None:
+    async def _failed(self, context: Context, line: Line, replies: Replies) -> None:
+        """Something of ours broke; what the client gets is as much as policies say of it."""
+        if replies.started:
+            line.cut()
+            return
+        refusal = Refusal(source="configuration", reason="InternalError")
+        response = await self._gateway.edition.policies.unmatched(None).fail(context, refusal)
+        await (replies.deny(response) if replies.is_socket else replies.send(response))
+
+    async def _cancelled(self, context: Context, line: Line, replies: Replies) -> None:
         """The client went away, or the gateway stops."""
         if line.lost:
             replies.status = replies.status or _CLIENT_GONE
         elif not replies.started:
-            await replies.send(pages.going())
+            going = pages.going(context.request_id)
+            await (replies.deny(going) if replies.is_socket else replies.send(going))
         else:
             with contextlib.suppress(Exception):
                 await replies.end()

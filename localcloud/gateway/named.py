@@ -1,6 +1,6 @@
 """The named values of the policies that follow from where the local cloud's parts are."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from localcloud.identity.directory import CLIENTS, EMPLOYEES
 
@@ -26,6 +26,15 @@ def addresses(
         "employees-tenant-id": EMPLOYEES.id,
         "admin-network-from": first.strip(),
         "admin-network-to": last.strip(),
+    }
+
+
+def sign_in(named: Mapping[str, str]) -> dict[str, str]:
+    """Where people sign in, by the name of their tenant, for the pages that let them."""
+    authority = named["employees-authority"]
+    return {
+        "clients": f"{authority}/{CLIENTS.id}/oauth2/v2.0",
+        "employees": f"{authority}/{EMPLOYEES.id}/oauth2/v2.0",
     }
 
 

@@ -6,7 +6,6 @@ from email.utils import formatdate
 from typing import Any
 
 from localcloud.gateway.bodies import RequestBody
-from localcloud.gateway.connection import Line
 from localcloud.gateway.policy import Context, Response
 
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
@@ -17,10 +16,9 @@ _BODILESS = frozenset({204, 304})
 class Replies:
     """The one answer to one request. `status` is 0 until it has begun."""
 
-    def __init__(
-        self, context: Context, line: Line, scope: MutableMapping[str, Any], send: Send
-    ) -> None:
-        self._context, self._line, self._scope, self._send = context, line, scope, send
+    def __init__(self, context: Context, scope: MutableMapping[str, Any], send: Send) -> None:
+        self._context, self._send = context, send
+        self.is_socket = scope["type"] == "websocket"
         self.status = self.size = 0
         self.started = False
 

@@ -20,6 +20,7 @@ WHOLE_MAX = 256 * 1024
 _KEPT_S = 4.0
 """Less than any backend of ours keeps an idle connection, so that it is we who close it."""
 _CONNECT_S = 5.0
+_STATUSES = range(200, 600)
 _EMPTY = frozenset({204, 304})
 _OWN = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")
 
@@ -133,6 +134,8 @@ async def _body(
 
 
 async def _response(method: str, answer: aiohttp.ClientResponse) -> Response:
+    if answer.status not in _STATUSES:
+        raise aiohttp.ClientError(f"the backend answered with the status {answer.status}")
     headers = from_backend(answer.raw_headers)
     length = answer.content_length
     if method == "HEAD" or answer.status in _EMPTY:

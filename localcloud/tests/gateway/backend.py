@@ -39,6 +39,7 @@ class Backend:
         app.router.add_get("/api/v1/at/large", self._large)
         app.router.add_get("/api/v1/at/redirect", self._redirect)
         app.router.add_get("/api/v1/at/nothing", self._nothing)
+        app.router.add_get("/api/v1/at/odd", self._odd)
         app.router.add_get("/api/v1/at/headers", self._headers)
         app.router.add_post("/api/v1/at/slow-reader", self._slow_reader)
         app.router.add_route("*", "/{rest:.*}", self._echo)
@@ -117,6 +118,12 @@ class Backend:
 
     async def _nothing(self, _: web.Request) -> web.Response:
         return web.Response(status=204)
+
+    async def _odd(self, request: web.Request) -> web.Response:
+        assert request.transport is not None
+        request.transport.write(b"HTTP/1.1 999 Odd\r\nContent-Length: 0\r\n\r\n")
+        request.transport.close()
+        return web.Response()
 
     async def _headers(self, _: web.Request) -> web.Response:
         answer = web.Response(text="x", headers={"Connection": "X-Hop", "X-Hop": "1"})

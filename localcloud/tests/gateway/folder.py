@@ -162,6 +162,7 @@ def _document() -> dict[str, Any]:
     return {
         "openapi": "3.0.3",
         "info": {"title": "External", "version": "1.0.0"},
+        "externalDocs": {"url": "https://sign-in.example/clients/oauth2/v2.0"},
         "paths": {
             "/checked": {
                 "post": {

@@ -270,3 +270,22 @@ async def test_health_says_that_it_serves(rig: Rig) -> None:
     assert (answer.status_code, answer.json()) == (200, {"status": "healthy"})
     assert (await rig.http.head("/health")).status_code == 200
     assert (await rig.http.post("/health")).status_code == 404
+
+
+async def test_the_documentation_is_a_page_whose_people_sign_in_locally(rig: Rig) -> None:
+    answer = await rig.http.get("/external-api/docs/")
+    assert answer.status_code == 200
+    assert answer.headers["content-type"].startswith("text/html")
+    moved = await rig.http.get("/external-api/docs")
+    assert (moved.status_code, moved.headers["location"]) == (308, "/external-api/docs/")
+    document = await rig.http.get("/external-api/docs/v1/openapi.json")
+    assert document.json()["info"] == {"title": "External", "version": "1.0.0"}
+    sign_in = document.json()["externalDocs"]["url"]
+    assert sign_in == f"{rig.backend.url}/22222222-2222-4222-8222-222222222222/oauth2/v2.0"
+    assert (await rig.http.get("/external-api/docs/../x")).status_code == 404
+    assert (await rig.http.get("/internal-api/docs/")).status_code == 404
+
+
+async def test_an_answer_that_is_no_http_is_a_failure_of_the_backend(rig: Rig) -> None:
+    answer = await rig.http.get(f"{AT}/odd")
+    assert answer.headers["x-reason"] == "forward-request/BackendConnectionFailure"
