@@ -20,6 +20,9 @@ class Token:
     at: int
 
 
+LONGEST = 300
+"""Tokens; deeper than any sane expression, and shallow enough to be read recursively."""
+
 _TOKEN = re.compile(
     r"""(?P<space>\s+)
       | (?P<name>[A-Za-z_][A-Za-z0-9_]*)
@@ -55,6 +58,8 @@ def tokens(text: str) -> list[Token]:
                 raise ExpressionFault("lambdas are outside the subset of expressions")
             found.append(Token("sign", match["sign"], at))
         at = match.end()
+    if len(found) > LONGEST:
+        raise ExpressionFault(f"the expression has more than {LONGEST} parts")
     found.append(Token("end", "", at))
     return found
 
