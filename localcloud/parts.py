@@ -107,6 +107,11 @@ def _module(
     return command
 
 
+def _webhooks(site: Site, path: str) -> Sequence[str]:
+    """Where a partner sends its webhooks."""
+    return ["--webhook-url", f"{environment.url(site.ports, 'functions')}/api/v1/{path}"]
+
+
 def _http(part: str) -> Callable[[Site], None]:
     return lambda site: probes.http_health(site.ports[part])
 
@@ -201,6 +206,8 @@ PAYMENT = Part(
         "localcloud.partners.payment",
         "payment",
         lambda site: ["--identity", environment.url(site.ports, "identity")],
+        lambda site: _webhooks(site, "payments/webhooks/gateway"),
+        settings=lambda _: {"LOCALCLOUD_WEBHOOK_KEY": environment.PAYMENT_WEBHOOK_KEY},
     ),
     probe=_http("payment"),
 )
@@ -208,7 +215,12 @@ PAYMENT = Part(
 SHIPPING = Part(
     name="shipping",
     ports=("shipping",),
-    command=_module("localcloud.partners.shipping", "shipping"),
+    command=_module(
+        "localcloud.partners.shipping",
+        "shipping",
+        lambda site: _webhooks(site, "orders/webhooks/shipping"),
+        settings=lambda _: {"LOCALCLOUD_WEBHOOK_KEY": environment.SHIPPING_WEBHOOK_KEY},
+    ),
     probe=_http("shipping"),
 )
 
