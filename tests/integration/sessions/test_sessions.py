@@ -9,8 +9,9 @@ import pytest
 
 from blueprints.sessions import repository
 from blueprints.sessions import service as service_module
-from shared.auth import Caller, Ended
+from shared.auth import Caller, Ended, Sessions
 from shared.auth import session_scripts as scripts
+from shared.cache import Cache
 from shared.problem import NotFound, SessionEnded, TooManyRequests
 from tests.integration.sessions.conftest import Door, client
 
@@ -264,6 +265,25 @@ async def test_who_asks_more_often_than_one_may_is_told_when_to_come_back(door: 
         "RateLimit-Reset": str(after_s),
     }
     await door.registry.admit(client(), None)  # others are not concerned
+
+
+async def test_processes_count_together_and_to_the_request(door: Door) -> None:
+    here, there = Cache(door.valkey.url), Cache(door.valkey.url)
+    processes = [Sessions(one, door.sign_outs, client_limit=50) for one in (here, there)]
+    caller = client()
+
+    async def gets_through(registry: Sessions) -> bool:
+        try:
+            await registry.admit(caller, None)
+        except TooManyRequests:
+            return False
+        return True
+
+    answers = await asyncio.gather(*(gets_through(one) for one in processes * 60))
+
+    assert sum(answers) == 50
+    await here.close()
+    await there.close()
 
 
 async def test_employees_may_ask_more_often_than_clients(door: Door) -> None:

@@ -192,3 +192,32 @@ def test_secrets_do_not_print() -> None:
     with pytest.raises(ValidationError) as refused:
         Settings.from_environment(ENVIRONMENT | {"PG_POOL_MAX": "topsecret"})
     assert "topsecret" not in str(refused.value)
+
+
+GATEWAY = {
+    "AUTH_GATEWAY_ISSUER": "https://login.test/tenant/v2.0",
+    "AUTH_GATEWAY_JWKS_URL": "https://login.test/tenant/keys",
+    "AUTH_GATEWAY_IDENTITIES": (
+        "6a7e0000-0000-4000-8000-000000000012,6a7e0000-0000-4000-8000-000000000013"
+    ),
+}
+
+
+def test_the_gateway_is_known_by_its_identities() -> None:
+    settings = Settings.from_environment(ENVIRONMENT | GATEWAY | {"AUTH_GATEWAY_ONLY": "true"})
+    assert [str(one)[-2:] for one in settings.auth_gateway_identities] == ["12", "13"]
+    assert settings.auth_gateway_only
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        *({name: value} for name, value in GATEWAY.items()),
+        *({n: v for n, v in GATEWAY.items() if n != left_out} for left_out in GATEWAY),
+        {"AUTH_GATEWAY_ONLY": "true"},
+    ],
+    ids=lambda given: "+".join(name.removeprefix("AUTH_GATEWAY_") for name in given),
+)
+def test_half_a_gateway_is_refused(given: dict[str, str]) -> None:
+    with pytest.raises(ValidationError, match="AUTH_GATEWAY_IDENTITIES together"):
+        Settings.from_environment(ENVIRONMENT | given)
