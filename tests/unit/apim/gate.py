@@ -54,9 +54,12 @@ class Described:
 
 
 def described(proxy: str) -> Iterator[Described]:
-    """Every operation of both versions of a proxy's documents."""
+    """Every operation of a proxy's documents, of both versions where there are two."""
     for version, suffix in (("v1", ""), ("v2", "-v2")):
-        document = json.loads((APIM / "openapi" / f"{proxy}{suffix}.json").read_bytes())
+        file = APIM / "openapi" / f"{proxy}{suffix}.json"
+        if not file.exists():
+            continue
+        document = json.loads(file.read_bytes())
         for path, operations in document["paths"].items():
             for method, operation in operations.items():
                 yield Described(

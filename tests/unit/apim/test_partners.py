@@ -1,39 +1,20 @@
 """Partners' webhooks through the gateway: no token, but an address, and an untouched body."""
 
-import json
-import shutil
-from pathlib import Path
-
 import pytest
 
 from localcloud.gateway.policy import Response
 from localcloud.tests.gateway.policy.doubles import FixedBody, Signer
-from tests.unit.apim.gate import APIM, Gate, problem
+from tests.unit.apim.gate import Described, Gate, described, problem
 
 FDID = "12345678-1234-4234-8234-123456789abc"
 PATH = "/payments/webhooks/gateway"
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The deployed folder with a webhook that stands in no document."""
-    copy = tmp_path_factory.mktemp("apim") / "apim"
-    shutil.copytree(APIM, copy)
-    catalogue = json.loads((copy / "apis.json").read_bytes())
-    (partners,) = [api for api in catalogue["apis"] if api["name"] == "partners-v1"]
-    partners["operations"] = [
-        {"id": "tell", "method": "POST", "template": PATH, "displayName": "A webhook"}
-    ]
-    (copy / "apis.json").write_text(json.dumps(catalogue), "utf-8")
-    return copy
-
-
-@pytest.fixture(scope="module")
-def direct(signer: Signer, folder: Path) -> Gate:
+def direct(signer: Signer) -> Gate:
     """Without a Front Door."""
     return Gate(
         signer,
-        folder=folder,
         partner_network_from="192.0.2.1",
         partner_network_to="192.0.2.9",
         calls_per_partner="2",
@@ -41,11 +22,10 @@ def direct(signer: Signer, folder: Path) -> Gate:
 
 
 @pytest.fixture(scope="module")
-def fronted(signer: Signer, folder: Path) -> Gate:
+def fronted(signer: Signer) -> Gate:
     """Behind a Front Door."""
     return Gate(
         signer,
-        folder=folder,
         front_door_id=FDID,
         partner_address_1="192.0.2.8",
         partner_address_2="192.0.2.9",
@@ -60,7 +40,9 @@ def gate(direct: Gate) -> Gate:
 async def tell(gate: Gate, body: bytes = b"{}", **request: object) -> Response:
     headers = {"Webhook-Signature": "t=1,v1=ab", "Content-Type": "application/json"}
     given = {"ip": "192.0.2.5", "headers": headers, **request}
-    return await gate.ask("partners-v1", "tell", None, method="POST", path=PATH, body=body, **given)
+    return await gate.ask(
+        "partners-v1", "notice_payment", None, method="POST", path=PATH, body=body, **given
+    )
 
 
 @pytest.mark.parametrize("body", [b'{ "a" : 1}\r\n', b"not json", b"\xff\x00", b"x" * 200_000])
@@ -68,7 +50,7 @@ async def test_a_partners_body_reaches_the_service_byte_for_byte_and_unread(
     gate: Gate, body: bytes
 ) -> None:
     context = gate.context(
-        "partners-v1", "tell", None, method="POST", path=PATH, body=body, ip="192.0.2.5",
+        "partners-v1", "notice_payment", None, method="POST", path=PATH, body=body, ip="192.0.2.5",
         headers={"Webhook-Signature": "t=1,v1=ab", "Content-Type": "application/json"},
     )  # fmt: skip
     assert (await gate.run(context)).status == 200
@@ -114,3 +96,14 @@ async def test_behind_a_front_door_the_partners_own_address_counts(
     headers = {"X-Azure-FDID": FDID, "X-Azure-ClientIP": address}
     answer = await tell(fronted.fresh(), headers=headers, ip="10.0.0.5")
     assert answer.status == status
+
+
+@pytest.mark.parametrize("operation", list(described("partners")), ids=str)
+async def test_every_operation_for_partners_wants_their_address_and_no_token(
+    direct: Gate, operation: Described
+) -> None:
+    gate = direct.fresh()
+    assert (await gate.call(operation, None, ip="192.0.2.5")).status == 200
+    assert (await gate.call(operation, gate.employee("admin"), ip="192.0.3.5")).status == 403
+    (sent,) = gate.services.upstream.sent
+    assert sent.url == f"http://platform.test/api/v1{operation.path}"
