@@ -1,15 +1,14 @@
 """How Redis is reached: with what its address says, or as the platform's own identity."""
 
 import base64
-import functools
 import json
-import ssl
 import time
 from typing import Any
 
 from redis.asyncio.connection import SSLConnection, parse_url
 from redis.credentials import CredentialProvider
 
+from shared import trust
 from shared.credentials import REDIS, Identity
 
 LEAVE_BEFORE_S = 60.0
@@ -45,7 +44,7 @@ class TokenConnection(SSLConnection):
         self._login = _Login(identity)
         super().__init__(credential_provider=self._login, **given)
         # Reading the system's authorities takes longer than a cache may.
-        self.ssl_context.context = _trust(self.ca_certs)
+        self.ssl_context.context = trust.context(self.ca_certs)
 
     async def connect(self) -> None:
         """Called by the pool for each use: opens what is closed, and what has grown old anew."""
@@ -84,8 +83,3 @@ def object_id(token: str) -> str:
         return str(claims["oid"])
     except (IndexError, KeyError, TypeError, ValueError) as fault:
         raise ValueError("the token names no object id") from fault
-
-
-@functools.cache
-def _trust(authorities: str | None) -> ssl.SSLContext:
-    return ssl.create_default_context(cafile=authorities)

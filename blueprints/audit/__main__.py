@@ -48,7 +48,7 @@ def main() -> None:
 @click.option(
     "--trusted-ca-file",
     envvar="TRUSTED_CA_FILE",
-    help="Authorities to trust instead of the public ones, in PEM.",
+    help="Authorities to trust beside the public ones, in PEM.",
 )
 @click.option("--anchor-key", envvar="AUDIT_ANCHOR_KEY", help="The signing key itself.")
 @click.option(

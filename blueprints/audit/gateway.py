@@ -8,6 +8,7 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from shared import trust
 from shared.problem import ServiceUnavailable
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ class BlobAnchors:
         if connection is None and url is None:
             raise ValueError("give AuditStorage or AuditStorage__blobServiceUri")
         self._connection, self._url = connection, url
-        self._trusted: Any = trusted_ca_file or True
+        self._trusted = trusted_ca_file
 
     async def days(self) -> list[date]:
         """The days that have an anchor, oldest first. Raises AnchorsAway."""
@@ -100,13 +101,11 @@ class BlobAnchors:
         from azure.storage.blob.aio import ContainerClient  # noqa: PLC0415
 
         patience: Any = {
-            "connection_timeout": TIMEOUT_S,
-            "read_timeout": TIMEOUT_S,
+            **trust.transport(self._trusted, connection_timeout=TIMEOUT_S, read_timeout=TIMEOUT_S),
             "retry_total": 1,
             "initial_backoff": 0.2,
             "increment_base": 1,
             "random_jitter_range": 0.1,
-            "connection_verify": self._trusted,
         }
         if self._connection is not None:
             client = ContainerClient.from_connection_string(self._connection, CONTAINER, **patience)

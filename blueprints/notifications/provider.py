@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from pydantic import SecretStr
 
 from blueprints.notifications.delivery_models import LeftAlone, ProviderFault, Throttled
+from shared import trust
 from shared.resilience import Breaker
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ class CommunicationSettings(Protocol):
 
     @property
     def trusted_ca_file(self) -> str | None:
-        """Authorities to trust instead of the public ones."""
+        """Authorities to trust beside the public ones."""
         ...
 
 
@@ -115,9 +116,11 @@ class Provider:
         return {
             "retry_total": 0,
             "permit_redirects": False,
-            "connection_timeout": CONNECT_TIMEOUT_S,
-            "read_timeout": self._timeout_s,
-            "connection_verify": self._settings.trusted_ca_file or True,
+            **trust.transport(
+                self._settings.trusted_ca_file,
+                connection_timeout=CONNECT_TIMEOUT_S,
+                read_timeout=self._timeout_s,
+            ),
         }
 
     @contextlib.asynccontextmanager

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from pydantic import SecretStr
 
+from shared import trust
 from shared.outbox.channels import Outgoing
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ class EventGridSettings(Protocol):
 
     @property
     def trusted_ca_file(self) -> str | None:
-        """Authorities to trust instead of the public ones."""
+        """Authorities to trust beside the public ones."""
         ...
 
 
@@ -81,10 +82,8 @@ class EventGridPublisher:
 
             credential = self._credential = DefaultAzureCredential()
         # The relay tries again anyway; a long retry here would hold a database transaction open.
-        trusted: Any = self._settings.trusted_ca_file or True
-        return EventGridPublisherClient(
-            endpoint, credential, retry_total=1, connection_verify=trusted
-        )
+        trusted = trust.transport(self._settings.trusted_ca_file)
+        return EventGridPublisherClient(endpoint, credential, retry_total=1, **trusted)
 
 
 def _batches(events: Sequence[Outgoing]) -> list[list[Outgoing]]:

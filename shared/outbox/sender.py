@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from pydantic import SecretStr
 
-from shared import telemetry
+from shared import telemetry, trust
 from shared.outbox.channels import Outgoing
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class ServiceBusSettings(Protocol):
 
     @property
     def trusted_ca_file(self) -> str | None:
-        """Authorities to trust instead of the public ones."""
+        """Authorities to trust beside the public ones."""
         ...
 
 
@@ -126,11 +126,10 @@ class ServiceBusSender:
         identity = settings.service_bus_client_id
         chosen = {"managed_identity_client_id": identity} if identity else {}
         self._credential = DefaultAzureCredential(**chosen)
+        # Read once: the SDK would read them for every connection.
+        trusted = trust.context(settings.trusted_ca_file)
         return ServiceBusClient(
-            settings.service_bus_namespace,
-            self._credential,
-            connection_verify=settings.trusted_ca_file,
-            **patience,
+            settings.service_bus_namespace, self._credential, ssl_context=trusted, **patience
         )
 
     async def _discard(self, topic: str) -> None:
