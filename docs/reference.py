@@ -140,8 +140,49 @@ def written() -> dict[str, str]:
     return pages | made
 
 
+PROMISED = ROOT / "apim" / "openapi" / "promised"
+"""What clients rely on: each document as it was when it last only grew."""
+
+
+def broken() -> list[str]:
+    """What the code breaks of the promised documents."""
+    import compatibility  # noqa: PLC0415 - beside this file, which is a script
+
+    found = []
+    for name, document in documents():
+        promise = PROMISED / Path(name).name
+        if promise.exists():
+            old = json.loads(promise.read_text())
+            found += [f"{name}: {what}" for what in compatibility.breaks(old, document)]
+    return found
+
+
+def promise(document: dict[str, Any]) -> str:
+    """A document without what is only for people to read."""
+    return json.dumps(_bare(document), separators=(",", ":"), sort_keys=True) + "\n"
+
+
+def _bare(value: Any, *, names: bool = False) -> Any:
+    if isinstance(value, list):
+        return [_bare(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    words = set() if names else {"description", "summary", "example", "links", "tags", "info"}
+    return {
+        key: _bare(part, names=key == "properties")
+        for key, part in value.items()
+        if key not in words
+    }
+
+
 def main() -> None:
+    """Writes every page and document, unless that would break clients of a version."""
     load()
+    if found := broken():
+        sys.exit("\n".join([*found, "This breaks clients: make a new version of the operation."]))
+    PROMISED.mkdir(parents=True, exist_ok=True)
+    for name, document in documents():
+        (PROMISED / Path(name).name).write_text(promise(document))
     for name, text in written().items():
         (ROOT / name).parent.mkdir(parents=True, exist_ok=True)
         (ROOT / name).write_text(text)

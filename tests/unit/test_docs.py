@@ -47,10 +47,11 @@ def test_the_sample_settings_are_the_documented_ones() -> None:
 def test_what_is_generated_is_what_the_code_says(tmp_path: Path) -> None:
     script = (
         "import sys; sys.path.insert(0, 'docs'); import json, reference, pathlib; reference.load();"
-        f"pathlib.Path({str(tmp_path / 'all.json')!r}).write_text(json.dumps(reference.written()))"
+        f"pathlib.Path({str(tmp_path / 'all.json')!r})"
+        ".write_text(json.dumps([reference.written(), reference.broken()]))"
     )
     subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=True)
-    written = json.loads((tmp_path / "all.json").read_text())
+    written, broken = json.loads((tmp_path / "all.json").read_text())
 
     assert written.keys() == {
         *("docs/api.md", "docs/problems.md"),
@@ -60,6 +61,7 @@ def test_what_is_generated_is_what_the_code_says(tmp_path: Path) -> None:
     }
     stale = [name for name, text in written.items() if (ROOT / name).read_text() != text]
     assert stale == [], "run `make docs`"
+    assert broken == [], "this breaks clients: make a new version of the operation"
 
 
 def test_follow_one_request_leads_to_the_code_it_names() -> None:
