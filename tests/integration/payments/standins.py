@@ -31,6 +31,11 @@ class Standin:
         """Remove what was ordered; what took effect stays."""
         assert self._http.post("/control/reset").is_success
 
+    def confirm_on_page(self, payment_id: str, code: str) -> None:
+        """The customer gives the code to the gateway, and not to us."""
+        path = f"/control/payments/{payment_id}/confirm"
+        assert self._http.post(path, json={"code": code}).is_success
+
     def entries(self, reference: object) -> list[dict[str, Any]]:
         """What took effect for `reference`, oldest first."""
         answer = self._http.get("/control/ledger", params={"reference": str(reference)})
