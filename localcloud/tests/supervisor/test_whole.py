@@ -45,7 +45,7 @@ def test_the_whole_platform_starts_in_the_background_and_its_data_survives_a_res
         (
             *("postgres", "valkey", "servicebus", "azurite", "identity"),
             *("eventgrid", "communication", "erp", "payment", "shipping"),
-            *("notifier", "functions", "dashboard"),
+            *("notifier", "functions", "dashboard", "gateway", "keyvault"),
         ),
         "ok",
     )
