@@ -18,9 +18,18 @@ _KEYS: Final = frozenset(
     {
         *("ServiceBusConnection", "AzureWebJobsStorage", "AuditStorage"),
         *("PLATFORM_EVENTS_KEY", "CommunicationConnection"),
+        # These are in the vault, where the product looks for them.
+        *("PAYMENT_GATEWAY_CLIENT_SECRET", "SHIPPING_API_KEY"),
+        *("PAYMENT_WEBHOOK_KEY", "SHIPPING_WEBHOOK_KEY"),
     }
 )
 """Settings that hold a key, which have no place here."""
+
+_REFERRED: Final = {
+    "ADDRESS_DIGEST_KEY": "address-digest-key",
+    "AUDIT_ANCHOR_KEY": "audit-anchor-key",
+}
+"""Settings that are references to secrets in the vault, which the host resolves."""
 
 
 def broker_host() -> str:
@@ -75,7 +84,16 @@ def application_settings(
             "AuditStorage__blobServiceUri": blobs,
             "TRUSTED_CA_FILE": str(trusted),
         }
+        | {
+            name: f"@Microsoft.KeyVault(VaultName=local;SecretName={secret})"
+            for name, secret in _REFERRED.items()
+        }
     )
+
+
+def vault_secrets(given: Mapping[str, str]) -> dict[str, str]:
+    """What the vault holds at first of the application's settings as they usually are."""
+    return {secret: given[name] for name, secret in _REFERRED.items()}
 
 
 def redis_url(at: Mapping[str, int], trusted: Path) -> str:

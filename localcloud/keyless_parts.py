@@ -8,8 +8,9 @@ from dataclasses import replace
 
 from localcloud import environment, keyless, probes
 from localcloud.identity.directory import EMPLOYEES, WORKLOADS
-from localcloud.parts import Command, Part, Site, Step
+from localcloud.parts import Command, Part, Site, Step, seed
 from localcloud.ports import HOST
+from localcloud.state import write_private
 from localcloud.storage import azurite
 
 
@@ -132,11 +133,23 @@ def _notifier(step: Step) -> Step:
     return replace(step, command=command, after=(*step.after, "front"))
 
 
+def _keyvault(step: Step) -> Step:
+    assert isinstance(step, Part)
+
+    def prepare(site: Site) -> None:
+        usual = environment.application_settings(site.ports, site.secrets)
+        more = keyless.vault_secrets(usual)
+        write_private(seed(site), json.dumps(environment.vault_secrets() | more))
+
+    return replace(step, prepare=prepare)
+
+
 _CHANGES: dict[str, Callable[[Step], Step]] = {
     "servicebus": _servicebus,
     "eventgrid": _eventgrid,
     "communication": _with_tls("communication"),
     "azurite": _azurite,
+    "keyvault": _keyvault,
     "functions": _functions,
     "notifier": _notifier,
 }

@@ -116,7 +116,7 @@ def _http(part: str) -> Callable[[Site], None]:
     return lambda site: probes.http_health(site.ports[part])
 
 
-def _seed(site: Site) -> Path:
+def seed(site: Site) -> Path:
     """The secrets that a vault gets when it has never had them."""
     return site.state.path / "secrets" / "keyvault.json"
 
@@ -178,14 +178,14 @@ KEYVAULT = Part(
     name="keyvault",
     ports=("keyvault",),
     after=("identity",),
-    prepare=lambda site: write_private(_seed(site), json.dumps(environment.vault_secrets())),
+    prepare=lambda site: write_private(seed(site), json.dumps(environment.vault_secrets())),
     command=_module(
         "localcloud.keyvault",
         "keyvault",
         lambda site: [
             *("--identity", environment.url(site.ports, "identity")),
             *("--authority", str(site.state.path)),
-            *("--seed", str(_seed(site))),
+            *("--seed", str(seed(site))),
         ],
     ),
     probe=lambda site: probes.listening(site.ports["keyvault"]),

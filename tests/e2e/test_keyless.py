@@ -14,7 +14,7 @@ from redis.asyncio import Redis
 
 from demo.live import Live
 from demo.mailbox import Mailbox
-from localcloud import parts
+from localcloud import environment, parts
 from localcloud.cloud import LocalCloud
 from localcloud.parts import Command, Site
 from tests.e2e.conftest import HURRIED
@@ -24,8 +24,6 @@ from tests.rig.postgres import connected
 
 LIFETIME_S = 6
 NOT_NEEDED = {"dashboard", "gateway"}
-OF_ITS_OWN = {"address_digest", "audit_anchor"}
-"""Secrets that open nothing: the product computes with them."""
 
 
 def _short_lived(site: Site) -> Command:
@@ -111,10 +109,8 @@ async def _ship(platform: Platform, order_id: str) -> None:
 
 
 def _held_secrets(cloud: LocalCloud) -> set[str]:
-    """Which secrets of the cloud the product was told."""
-    secrets = {
-        name: value for name, value in vars(cloud.state.secrets()).items() if name not in OF_ITS_OWN
-    }
+    """Which secrets of the cloud, or of its partners, the product was told."""
+    secrets = vars(cloud.state.secrets()) | environment.vault_secrets()
     told = "\n".join(
         f"{name}={value}"
         for part in cloud.record().parts
