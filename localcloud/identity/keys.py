@@ -29,8 +29,8 @@ _KEEP: Final = """
 """
 _RETIRE: Final = """
     UPDATE keys
-    SET published_until = :until
-    WHERE tenant = :tenant AND published_until IS NULL
+    SET published_until = MIN(COALESCE(published_until, :until), :until)
+    WHERE tenant = :tenant
 """
 _FORGET: Final = "DELETE FROM keys WHERE published_until <= :now"
 
@@ -123,8 +123,8 @@ class KeyRing:
     def rotate(self, tenant: Kind, *, sign_after_s: float, retire_after_s: float) -> SigningKey:
         """A new key: published at once, signing after `sign_after_s` seconds.
 
-        The others stay published until `retire_after_s` seconds after that. Those who verify
-        ask for unknown keys only so often, so in earnest a key is published before it signs.
+        The others stay published for at most `retire_after_s` seconds after that. Those who
+        verify ask for unknown keys only so often: in earnest, publish a key before it signs.
         """
         now = time.time()
         new = SigningKey.generate(now + sign_after_s)
@@ -146,6 +146,5 @@ class KeyRing:
 
 
 def _retired(key: SigningKey, until: float) -> SigningKey:
-    if key.published_until is not None:
-        return key
-    return SigningKey(key.private, key.kid, key.signs_from, until)
+    end = until if key.published_until is None else min(key.published_until, until)
+    return SigningKey(key.private, key.kid, key.signs_from, end)

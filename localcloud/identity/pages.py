@@ -49,7 +49,7 @@ def sign_in(
         ),
         el(
             "section",
-            el("h2", "E-mail and password", id="password-way"),
+            el("h2", "With an account", id="own"),
             _form(
                 _field(
                     entered,
@@ -69,7 +69,7 @@ def sign_in(
                 ),
                 el("button", "Sign in", type="submit", class_="primary"),
             ),
-            aria_labelledby="password-way",
+            aria_labelledby="own",
         ),
         el("p", "New here? ", el("a", "Create an account", href=register_at))
         if register_at
@@ -186,7 +186,7 @@ def _one_click(person: Person) -> Html:
 
 
 def _card(person: Person, title: str) -> Html:
-    roles = ", ".join(_ROLES[role] for role in person.roles) or "Client"
+    roles = ", ".join(_ROLES[role] for role in person.roles)
     initials = "".join(word[0] for word in person.name.split()[:2]).upper()
     return el(
         "button",
@@ -198,8 +198,7 @@ def _card(person: Person, title: str) -> Html:
             el("span", person.username, class_="address"),
             class_="who",
         ),
-        " ",
-        el("span", roles, class_="role"),
+        [" ", el("span", roles, class_="role")] if roles else None,
         type="submit",
         class_="person",
     )

@@ -170,7 +170,11 @@ def read(
                 token,
                 key.private.public_key(),
                 ["RS256"],
-                {"verify_aud": audience is not None, "verify_exp": not expired},
+                {
+                    "require": ["exp", "iss", "aud"],
+                    "verify_aud": audience is not None,
+                    "verify_exp": not expired,
+                },
                 audience=audience,
                 issuer=issuer(base, tenant),
             )
