@@ -153,14 +153,13 @@ class Builder:
     target: Target
     make: Callable[["Builder", Sequence[Element], str], Block]
     """Builds a block of child policies; the third argument is the path they stand under."""
-    including: tuple[str, ...] = ()
+    in_fragment: bool = False
     at: str = ""
     """The path of the element being built."""
 
-    def inside(self, *, at: str, including: str = "", target: Target | None = None) -> "Builder":
+    def inside(self, *, at: str, target: Target | None = None) -> "Builder":
         """The builder for what stands inside the element at `at`."""
-        within = (*self.including, including) if including else self.including
-        return replace(self, at=at, including=within, target=target or self.target)
+        return replace(self, at=at, target=target or self.target)
 
     def block(self, element: Element, at: str) -> Block:
         """The children of `element` as a block."""

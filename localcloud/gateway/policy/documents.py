@@ -1,7 +1,7 @@
 """Policy documents: the four sections of a file, chained by `<base/>` and built into blocks."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from localcloud.gateway.policy import xml
@@ -19,6 +19,7 @@ from localcloud.gateway.policy.elements import POLICIES
 from localcloud.gateway.policy.elements.cors import Cors
 from localcloud.gateway.policy.xml import Element
 
+_LARGEST_FRAGMENT = 32 * 1024
 _ONCE = frozenset({"cors", "validate-parameters", "forward-request"})
 """Policies that a section holds once (their reference pages)."""
 
@@ -51,8 +52,13 @@ def document(file: Path, scope: str) -> Document:
 
 
 def fragment(file: Path) -> Element:
-    """The root of the fragment in `file`. Raises PolicyFault."""
+    """The root of the fragment in `file`, which has at most 32 KB. Raises PolicyFault.
+
+    Source: https://learn.microsoft.com/azure/api-management/policy-fragments
+    """
     root = xml.read(file)
+    if file.stat().st_size > _LARGEST_FRAGMENT:
+        raise root.fault("a fragment has at most 32 KB")
     if root.tag != "fragment":
         raise root.fault(f"expected <fragment>, found <{root.tag}>")
     check(root, children=None)
@@ -133,11 +139,11 @@ def _steps(
 def _included(builder: Builder, element: Element, under: str) -> Iterator[tuple[Step, Place]]:
     check(element, required=("fragment-id",))
     name = builder.attribute(element, "fragment-id")
-    if name in builder.including:
-        raise element.fault(f"the fragment {name} includes itself")
+    if builder.in_fragment:
+        raise element.fault("API Management does not nest fragments")
     if name not in builder.shared.fragments:
         raise element.fault(f"there is no fragment {name}")
-    inner = builder.inside(at=builder.at, including=name)
+    inner = replace(builder, in_fragment=True)
     yield from _steps(inner, builder.shared.fragments[name].children, under, None)
 
 

@@ -96,7 +96,9 @@ async def test_a_changed_file_changes_what_the_gateway_does(own: Path, gateway: 
     file = own / "platform.xml"
     before = file.read_text("utf-8")
     closed = before.replace(
-        "<base />", "<base />\n<return-response><set-status code='410' /></return-response>", 1
+        "<base />",
+        "<base />\n<return-response><set-status code='410' reason='Gone' /></return-response>",
+        1,
     )
     async with httpx.AsyncClient(base_url=gateway.url, timeout=30, trust_env=False) as http:
         assert (await http.get(f"{AT}/x")).status_code == 200

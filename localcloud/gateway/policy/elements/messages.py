@@ -69,15 +69,15 @@ def _answer(context: Context) -> Response:
 
 
 def set_status(element: Element, builder: Builder) -> Step:
-    """The status of the answer, and optionally the reason phrase.
+    """The status of the answer, and the reason phrase.
 
     Source: https://learn.microsoft.com/azure/api-management/set-status-policy
     """
-    check(element, required=("code",), optional=("reason",))
+    check(element, required=("code", "reason"))
     code = builder.value(element, element.attributes["code"], "int", "string")
     if code.constant is not None:
         builder.number(element, "code", None, 100, 599)
-    reason = builder.value(element, element.attributes.get("reason", "")).run
+    reason = builder.value(element, element.attributes["reason"]).run
 
     def step(context: Context) -> None:
         status = int(code.run(context))

@@ -42,17 +42,48 @@ async def test_without_base_a_scope_stands_alone(staged: Staged) -> None:
 
 async def test_a_fragment_is_inserted_as_it_is(staged: Staged) -> None:
     stage = staged(
-        api=section(inbound='<base/><include-fragment fragment-id="outer"/>'),
+        api=section(
+            inbound='<base/><include-fragment fragment-id="a"/><choose><when condition="true">'
+            '<include-fragment fragment-id="b"/></when></choose>'
+        ),
         fragments={
-            "outer": f"<fragment>{MARK.format('1')}"
-            '<include-fragment fragment-id="inner"/></fragment>',
-            "inner": f"<fragment>{MARK.format('{{two}}')}</fragment>",
+            "a": f"<fragment>{MARK.format('1')}</fragment>",
+            "b": f"<fragment>{MARK.format('{{two}}')}</fragment>",
         },
         named={"two": "2"},
     )
     context = stage.context()
     await stage.run(context)
     assert context.request.headers.values("X-Trail") == ["1", "2"]
+
+
+NESTED = '<include-fragment fragment-id="b"/>'
+
+
+@pytest.mark.conforms(
+    "policies",
+    "a policy fragment can't nest another policy fragment",
+    source="learn:azure/api-management/policy-fragments",
+)
+@pytest.mark.parametrize(
+    ("inner", "fault"),
+    [
+        (NESTED, "fragments/a.xml:2: API Management does not nest fragments"),
+        (
+            f'<choose><when condition="true">{NESTED}</when></choose>',
+            "fragments/a.xml:2: API Management does not nest fragments",
+        ),
+        (" " * 32_768, "fragments/a.xml:1: a fragment has at most 32 KB"),
+    ],
+)
+def test_a_fragment_that_api_management_would_not_take_is_refused(
+    tmp_path: Path, inner: str, fault: str
+) -> None:
+    fragments = {"a": f"<fragment>\n{inner}</fragment>", "b": "<fragment/>"}
+    include = '<include-fragment fragment-id="a"/>'
+    with pytest.raises(PolicyFault) as refused:
+        Folder(tmp_path, api=section(inbound=include), fragments=fragments).load()
+    assert fault in str(refused.value)
 
 
 @pytest.mark.parametrize(
@@ -74,13 +105,7 @@ async def test_a_fragment_is_inserted_as_it_is(staged: Staged) -> None:
             "<base/> has nothing to stand for",
         ),
         ({"api": section(inbound='<include-fragment fragment-id="no"/>')}, "no fragment no"),
-        (
-            {
-                "api": section(inbound='<include-fragment fragment-id="a"/>'),
-                "fragments": {"a": '<fragment>\n<include-fragment fragment-id="a"/></fragment>'},
-            },
-            "fragments/a.xml:2: the fragment a includes itself",
-        ),
+        ({"api": section(outbound='<set-status code="200"/>')}, "<set-status> needs reason"),
         ({"fragments": {"a": "<policies/>"}}, "a.xml:1: expected <fragment>"),
         ({"api": section(inbound="<set-variable name='a'/>")}, "<set-variable> needs value"),
         (

@@ -263,7 +263,8 @@ async def test_what_was_refused_before_any_policy_is_described_by_on_error_alone
             inbound='<set-variable name="no" value="never"/>',
             backend=FORWARD,
             outbound="",
-            on_error="<return-response><set-status code='@(context.Response.StatusCode)'/>"
+            on_error="<return-response><set-status reason=''"
+            " code='@(context.Response.StatusCode)'/>"
             "<set-body>@(context.LastError.Reason)</set-body></return-response>",
         )
     )

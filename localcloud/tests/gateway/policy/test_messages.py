@@ -118,7 +118,9 @@ async def test_return_response_writes_a_new_answer_while_the_old_can_be_read(
 
 async def test_set_status_and_set_body_change_what_the_backend_answered(staged: Staged) -> None:
     stage = staged(
-        api=section(outbound='<base/><set-status code="202"/><set-body>other</set-body>')
+        api=section(
+            outbound='<base/><set-status code="202" reason="Accepted"/><set-body>other</set-body>'
+        )
     )
     stage.services.upstream.headers = {
         "Content-Length": "9",
@@ -148,7 +150,7 @@ async def test_set_body_before_the_backend_changes_the_request(staged: Staged) -
 @pytest.mark.parametrize("code", ["99", "600", "abc"])
 def test_a_status_that_http_does_not_have_is_refused(staged: Staged, code: str) -> None:
     with pytest.raises(PolicyFault):
-        staged(api=section(outbound=f'<set-status code="{code}"/>'))
+        staged(api=section(outbound=f'<set-status code="{code}" reason=""/>'))
 
 
 BACKEND = "<base/><set-backend-service backend-id='main'/>"
