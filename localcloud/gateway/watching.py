@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from localcloud.gateway.edition import Edition
@@ -12,20 +13,25 @@ _PAUSE_S = 0.25
 
 _log = logging.getLogger(__name__)
 
-Snapshot = frozenset[tuple[Path, int, int]]
+Snapshot = frozenset[tuple[str, int, int]]
 
 
 def snapshot(folder: Path) -> Snapshot:
     """Path, time of change in ns and size of every file of the folder that can matter."""
-    found = []
-    for file in sorted(folder.rglob("*")):
-        if file.suffix in {".xml", ".json"}:
-            try:
-                facts = file.stat()
-            except OSError:
-                continue
-            found.append((file, facts.st_mtime_ns, facts.st_size))
-    return frozenset(found)
+    return frozenset(_files(str(folder)))
+
+
+def _files(folder: str) -> Iterator[tuple[str, int, int]]:
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir():
+                yield from _files(entry.path)
+            elif entry.name.endswith((".xml", ".json")):
+                try:
+                    facts = entry.stat()
+                except OSError:
+                    continue  # it went away just now
+                yield entry.path, facts.st_mtime_ns, facts.st_size
 
 
 async def watch(
