@@ -1,6 +1,9 @@
 """A secret that was rotated is used without a restart, and nothing is lost or done twice."""
 
 import asyncio
+import hashlib
+import hmac
+import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -15,15 +18,19 @@ from blueprints.orders.models import Address, ShippingFault
 from blueprints.payments.gateway import TokenSource
 from blueprints.payments.models import GatewayFault
 from shared.credentials import Identity
+from shared.problem import SignatureInvalid
 from shared.resilience import Breaker
 from shared.secrets import Secrets
 from shared.secrets.keyvault import KeyVault
+from shared.webhooks import Signatures
 from tests.integration.payments.standins import Standin
 from tests.integration.secrets.conftest import KeyVaultPart, Process
 
 pytestmark = pytest.mark.usefixtures("as_platform")
 
 SHIPPING, PAYMENT = "shipping-api-key", "payment-gateway-client-secret"
+WEBHOOK = "shipping-webhook-key"
+BODY = b'{"event": "shipment.delivered"}'
 
 
 class Directory:
@@ -182,3 +189,32 @@ async def test_a_client_secret_without_a_newer_one_is_tried_once(
     with pytest.raises(GatewayFault, match="status 401 on the token endpoint"):
         await tokens.token()
     assert directory.asked == ["wrong"]
+
+
+def signed(key: str) -> str:
+    """The header of a partner that signs BODY with this key now."""
+    at = str(int(time.time()))
+    digest = hmac.new(key.encode(), at.encode() + b"." + BODY, hashlib.sha256).hexdigest()
+    return f"t={at},v1={digest}"
+
+
+async def test_a_webhook_s_new_key_counts_as_soon_as_the_partner_signs_with_it(
+    vault_part: KeyVaultPart, secrets: Secrets
+) -> None:
+    old, new = "the-old-webhook-key", "the-new-webhook-key"
+    signatures = Signatures(secrets.named(WEBHOOK))
+    vault_part.tend("set", WEBHOOK, "--value", old)
+    await signatures.check(signed(old), BODY)
+
+    vault_part.tend("set", WEBHOOK, "--value", f"{new},{old}")
+    await signatures.check(signed(new), BODY)
+    await signatures.check(signed(old), BODY)
+
+    vault_part.tend("set", WEBHOOK, "--value", new)
+    await signatures.check(signed(new), BODY)
+    for forged in (signed("nobody-s-webhook-key"), signed(old).replace("v1=", "v1=0")):
+        with pytest.raises(SignatureInvalid):
+            await signatures.check(forged, BODY)
+    # The forgery made us look, so the old key is gone at once and not after five minutes.
+    with pytest.raises(SignatureInvalid):
+        await signatures.check(signed(old), BODY)
