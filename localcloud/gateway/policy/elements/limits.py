@@ -45,12 +45,12 @@ def rate_limit_by_key(element: Element, builder: Builder) -> Step:
         if not taken.allowed:
             if retry_variable:
                 context.variables[retry_variable] = taken.retry_after_s
-            context.stamps.append((retry_header, str(taken.retry_after_s)))
             raise Refusal(
                 source="rate-limit-by-key",
                 reason="RateLimitExceeded",
                 message=f"Rate limit is exceeded. Try again in {taken.retry_after_s} seconds.",
                 status=429,
+                headers={retry_header: str(taken.retry_after_s)},
             )
 
     return step
