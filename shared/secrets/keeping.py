@@ -91,7 +91,7 @@ class Secrets:
             async with asyncio.timeout(ASK_TIMEOUT_S):
                 value = await self._store.fetch(name)
         except SecretMissing as fault:
-            _log.error("secret %s: %s", name, fault)
+            _log.error("secret %s is not used any more: %s", name, fault)
             kept.secret, kept.due_at = None, asked_at + AWAY_PAUSE_S
         except (StoreAway, TimeoutError) as fault:
             known = "none is known" if kept.secret is None else "the last one is kept"

@@ -288,7 +288,10 @@ async def test_no_value_is_ever_in_the_log(
         clock.now += 300
         with pytest.raises(SecretUnavailable):
             await secrets.value(NAME)
-    assert caplog.messages == [f"secret {NAME} has a new value", f"secret {NAME}: gone"]
+    assert caplog.messages == [
+        f"secret {NAME} has a new value",
+        f"secret {NAME} is not used any more: gone",
+    ]
 
 
 async def test_a_setting_is_a_secret_by_its_name() -> None:
