@@ -168,3 +168,57 @@ async def test_only_the_gateway_carries_somebody_else_s_token(platform: Platform
     assert await carried_by(await workload("gateway", forged=True)) == refused
     # In; what the request lacks comes to light only then.
     assert await carried_by(await workload("gateway")) == (400, "invalid-request")
+
+
+async def through_the_gateway(platform: Platform, *headers: tuple[str, str]) -> httpx.Response:
+    """What a request for the caller's own record gets by the clients' proxy."""
+    port = platform.cloud.ports["gateway-external"]
+    async with httpx.AsyncClient(trust_env=False, timeout=30) as http:
+        return await http.get(
+            f"http://127.0.0.1:{port}/external-api/v1/customers/me", headers=[*headers]
+        )
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "X-User-Id",
+        "X-User-Roles",
+        "x-ms-client-principal",
+        "X-MS-CLIENT-PRINCIPAL-ID",
+        "X-Forwarded-Authorization",
+    ],
+)
+async def test_what_a_caller_says_of_himself_ends_at_the_gateway(
+    platform: Platform, name: str
+) -> None:
+    alice, bruno = await minted(platform), await minted(platform, "bruno")
+    claimed = f"Bearer {bruno}" if name == "X-Forwarded-Authorization" else platform.bruno.id
+
+    answer = await through_the_gateway(
+        platform, ("Authorization", f"Bearer {alice}"), (name, claimed)
+    )
+    without = await through_the_gateway(platform, (name, claimed))
+
+    assert (answer.status_code, answer.json()["id"]) == (200, platform.alice.id)
+    assert (without.status_code, without.json()["code"]) == (401, "token-missing")
+
+
+async def test_the_gateway_does_not_choose_between_two_tokens(platform: Platform) -> None:
+    alice, bruno = await minted(platform), await minted(platform, "bruno")
+    for pair in ((alice, bruno), (bruno, alice), (alice, alice)):
+        headers = [("Authorization", f"Bearer {token}") for token in pair]
+        answer = await through_the_gateway(platform, *headers)
+        assert answer.status_code in {400, 401}, answer.text
+        assert answer.headers["content-type"] == "application/problem+json"
+
+
+async def test_the_gateway_s_own_token_opens_nothing_by_itself(platform: Platform) -> None:
+    answer = await platform.shop._http.post(
+        f"{platform.shop.identity}/control/tokens",
+        json={"workload": "gateway", "resource": "api://order-platform"},
+    )
+    own = answer.json()["access_token"]
+    by_proxy = await through_the_gateway(platform, ("Authorization", f"Bearer {own}"))
+    assert (by_proxy.status_code, by_proxy.json()["code"]) == INVALID
+    assert await ask(platform, [("Authorization", f"Bearer {own}")]) == INVALID
