@@ -19,6 +19,8 @@ from localcloud.servicebus.bearer import BearerTokens
 from localcloud.servicebus.cbs import TokenRefused
 
 AUDIENCE: Final = "https://communication.azure.com"
+ROLES: Final = frozenset({"Communication and Email Service Owner", "Contributor", "Owner"})
+"""What an identity must be, one of these, to send."""
 SKEW: Final = timedelta(minutes=5)
 """How far the date of a signed request may be from now, either way."""
 
@@ -92,9 +94,11 @@ class Access:
         if self._tokens is None:
             raise _denied("No identity provider is set.")
         try:
-            await self._tokens.expiry(token)
+            _, roles = await self._tokens.roles(token)
         except TokenRefused as why:
             raise _denied(str(why)) from None
+        if ROLES.isdisjoint(roles):
+            raise Refused(403, "Forbidden", "The identity has no role in this resource.")
 
 
 def _sign(key: bytes, text: str) -> str:

@@ -17,6 +17,11 @@ from localcloud.servicebus.bearer import BearerTokens
 from localcloud.servicebus.cbs import TokenRefused
 
 AUDIENCE: Final = "https://eventgrid.azure.net"
+ROLE: Final = "EventGrid Data Sender"
+"""What an identity must be to publish.
+
+Source: https://learn.microsoft.com/azure/event-grid/authenticate-with-microsoft-entra-id
+"""
 _SIGNATURE: Final = "sharedaccesssignature "
 _BEARER: Final = "bearer "
 _KEPT_TOKENS: Final = 256
@@ -62,11 +67,16 @@ class Access:
         if self._tokens is None:
             raise _unauthorized("No identity provider is set, so no token is accepted.")
         try:
-            expiry = await self._tokens.expiry(token)
+            expiry, roles = await self._tokens.roles(token)
         except TokenRefused as refusal:
             raise _unauthorized(
                 f"The token is not authorized for {topic.upper()}: {refusal}"
             ) from None
+        if ROLE not in roles:
+            raise _unauthorized(
+                "The principal associated with access token presented with the incoming request"
+                f" does not have permission to send data to {topic.upper()}."
+            )
         if len(self._known) >= _KEPT_TOKENS:
             self._known.clear()
         self._known[token] = expiry

@@ -43,6 +43,13 @@ def open_link(session: "Session", attach: Attach) -> Link:
         raise unauthorized(path)
     if path.endswith(MANAGEMENT_SUFFIX):
         return _node_link(session, attach, path, _management(session, path))
+    right: cbs.Right = "Listen" if attach.peer_receives else "Send"
+    if not session.connection.gate.allows(path, right):
+        raise AmqpError(
+            UNAUTHORIZED,
+            f"Unauthorized access. '{right}' claim(s) are required to perform this operation."
+            f" Resource: '{path}'.",
+        )
     return (
         _receiving(session, attach, path)
         if attach.peer_receives

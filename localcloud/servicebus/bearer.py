@@ -22,9 +22,14 @@ class BearerTokens:
         self._audiences = [audience.rstrip("/"), f"{audience.rstrip('/')}/"]
         self._keys = jwt.PyJWKClient(jwks_url, lifespan=LIFESPAN_S, timeout=FETCH_S)
 
-    async def expiry(self, token: str) -> float:
-        """Until when the token is good, in seconds since 1970. Raises TokenRefused."""
-        return float((await self.claims(token))["exp"])
+    async def roles(self, token: str) -> tuple[float, frozenset[str]]:
+        """Until when the token is good, and which roles its identity has. Raises TokenRefused.
+
+        Azure looks them up; here they are in the token.
+        """
+        claims = await self.claims(token)
+        given = claims.get("roles")
+        return float(claims["exp"]), frozenset(map(str, given if isinstance(given, list) else ()))
 
     async def claims(self, token: str) -> Mapping[str, Any]:
         """What the token says, which is true. Raises TokenRefused."""

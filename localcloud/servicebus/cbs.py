@@ -6,13 +6,25 @@ import hashlib
 import hmac
 import time
 from collections.abc import Mapping
-from typing import Final, Protocol
+from typing import Final, Literal, Protocol
 from urllib.parse import unquote, unquote_plus
 
 from localcloud.servicebus.broker import entity_path
 from localcloud.servicebus.decoding import Value
 
+type Right = Literal["Send", "Listen", "Manage"]
+
 ADDRESS: Final = "$cbs"
+ROLES: Final[Mapping[str, frozenset[Right]]] = {
+    "Azure Service Bus Data Owner": frozenset({"Send", "Listen", "Manage"}),
+    "Azure Service Bus Data Sender": frozenset({"Send"}),
+    "Azure Service Bus Data Receiver": frozenset({"Listen"}),
+}
+"""What identities may do.
+
+Source: https://learn.microsoft.com/azure/service-bus-messaging/authenticate-application
+"""
+EVERYTHING: Final[frozenset[Right]] = ROLES["Azure Service Bus Data Owner"]
 _PREFIX: Final = "SharedAccessSignature "
 
 
@@ -23,8 +35,11 @@ class TokenRefused(Exception):
 class Bearers(Protocol):
     """Checks the tokens of an identity provider."""
 
-    async def expiry(self, token: str) -> float:
-        """Until when the token is good, in seconds since 1970. Raises TokenRefused."""
+    async def roles(self, token: str) -> tuple[float, frozenset[str]]:
+        """Until when the token is good, in seconds since 1970, and its identity's roles.
+
+        Raises TokenRefused.
+        """
 
 
 class TokenGate:
@@ -33,7 +48,7 @@ class TokenGate:
     def __init__(self, keys: Mapping[str, str], bearers: Bearers | None = None) -> None:
         self._keys = keys
         self._bearers = bearers
-        self._expiries: dict[str, float] = {}
+        self._expiries: dict[str, tuple[float, frozenset[Right]]] = {}
         self._trusted = False
 
     def trust(self, key_name: str, key: str) -> bool:
@@ -49,8 +64,10 @@ class TokenGate:
     async def put_bearer(self, name: Value, token: str) -> None:
         """Accept a token of the identity provider for the entity `name`. Raises TokenRefused."""
         assert self._bearers is not None
-        expiry = await self._bearers.expiry(token)
-        self._expiries[entity_path(name if isinstance(name, str) else "")] = expiry
+        expiry, roles = await self._bearers.roles(token)
+        path = entity_path(name if isinstance(name, str) else "")
+        rights = frozenset(right for role in roles for right in ROLES.get(role, ()))
+        self._expiries[path] = expiry, rights
 
     def put(self, name: Value, token: Value) -> None:
         """Accept a shared access signature for the entity `name`. Raises TokenRefused."""
@@ -68,19 +85,20 @@ class TokenGate:
         path = entity_path(name)
         if not _covers(entity_path(unquote_plus(scope)), path):
             raise TokenRefused("InvalidAudience: The token was signed for another entity.")
-        self._expiries[path] = float(expiry)
+        self._expiries[path] = float(expiry), EVERYTHING
 
-    def allows(self, path: str) -> bool:
-        """Whether an unexpired token covers the entity path."""
+    def allows(self, path: str, right: Right | None = None) -> bool:
+        """Whether an unexpired token covers the entity path, and gives that right to it."""
         now = time.time()
         return self._trusted or any(
-            expiry > now and _covers(scope, path) for scope, expiry in self._expiries.items()
+            expiry > now and _covers(scope, path) and (right is None or right in rights)
+            for scope, (expiry, rights) in self._expiries.items()
         )
 
     def next_expiry_s(self) -> float | None:
         """Seconds until the next token expires, None when none will."""
         now = time.time()
-        return min((at - now for at in self._expiries.values() if at > now), default=None)
+        return min((at - now for at, _ in self._expiries.values() if at > now), default=None)
 
 
 def _is_signature(token: str) -> bool:

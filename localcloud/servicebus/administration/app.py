@@ -29,6 +29,7 @@ from localcloud.servicebus.administration.descriptions import (
     read_rule,
     settings_of,
 )
+from localcloud.servicebus.broker import entity_path
 from localcloud.servicebus.cbs import TokenGate, TokenRefused
 from localcloud.servicebus.entities import now_ms
 from localcloud.servicebus.errors import (
@@ -117,6 +118,8 @@ async def _authorize(request: Request, gate: TokenGate) -> None:
             gate.put(path, token)
     except TokenRefused as refusal:
         raise Refused(401, str(refusal)) from refusal
+    if not gate.allows(entity_path(path), "Manage"):
+        raise Refused(401, "Manage claim is required for this operation.")
 
 
 def _refusal(status: int, detail: str) -> Response:

@@ -10,7 +10,7 @@ import pytest
 from azure.communication.email import EmailClient
 from azure.communication.email.aio import EmailClient as AsyncEmailClient
 from azure.core.credentials import AccessToken, AzureKeyCredential
-from azure.core.exceptions import ClientAuthenticationError
+from azure.core.exceptions import ClientAuthenticationError, HttpResponseError
 
 from localcloud.communication.access import Access, BadKey
 from localcloud.tests.communication.conftest import (
@@ -156,7 +156,11 @@ class AsyncCredential(Credential):
 
 
 def token(identity: Part, **order: Any) -> str:
-    claims = {"aud": "https://communication.azure.com"} | order.pop("claims", {})
+    claims = {
+        "aud": "https://communication.azure.com",
+        "roles": ["Communication and Email Service Owner"],
+    }
+    claims |= order.pop("claims", {})
     answer = httpx.post(
         f"{identity.url}/control/tokens", json={"person": "ada", "claims": claims} | order
     )
@@ -207,6 +211,18 @@ def test_a_token_that_is_not_good_is_denied(
         EmailClient(part.url, Credential(token(identity, **order))).begin_send(
             email(to), polling=False, enforce_https=False
         )
+    assert sent_to(http, to) == []
+
+
+@pytest.mark.parametrize("roles", [None, [], ["Reader"]])
+def test_an_identity_without_a_role_may_not_send(
+    part: Part, identity: Part, http: httpx.Client, roles: list[str] | None
+) -> None:
+    to = address()
+    client = EmailClient(part.url, Credential(token(identity, claims={"roles": roles})))
+    with pytest.raises(HttpResponseError) as refusal:
+        client.begin_send(email(to), polling=False, enforce_https=False)
+    assert refusal.value.status_code == 403
     assert sent_to(http, to) == []
 
 

@@ -37,7 +37,8 @@ def token(identity: Part) -> Mint:
     """Mints a token with these claims."""
 
     def mint(**order: Any) -> str:
-        claims = {"aud": "https://eventgrid.azure.net"} | order.pop("claims", {})
+        claims = {"aud": "https://eventgrid.azure.net", "roles": ["EventGrid Data Sender"]}
+        claims |= order.pop("claims", {})
         wanted = {"person": "ada", "claims": claims} | order
         answer = httpx.post(f"{identity.url}/control/tokens", json=wanted)
         answer.raise_for_status()
@@ -90,8 +91,10 @@ def test_a_token_of_a_managed_identity_opens_the_topic(grid: Rig, token: Mint) -
         {"expires_in": -60},
         {"forged": True},
         {"claims": {"aud": "https://storage.azure.com"}},
+        {"claims": {"roles": ["Reader"]}},
+        {"claims": {"roles": None}},
     ],
-    ids=["expired", "forged", "for another service"],
+    ids=["expired", "forged", "for another service", "another role", "no role"],
 )
 def test_a_bad_token_is_refused(grid: Rig, token: Mint, order: dict[str, Any]) -> None:
     refuse(grid, {"authorization": f"Bearer {token(**order)}"})

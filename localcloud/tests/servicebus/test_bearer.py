@@ -19,11 +19,13 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generat
 
 from localcloud.servicebus.frames import AMQP_HEADER
 from localcloud.tests.servicebus.javascript import features
-from localcloud.tests.servicebus.peer import Peer, sas
+from localcloud.tests.servicebus.peer import Peer, error_of, sas
 from localcloud.tests.servicebus.rig import BrokerProcess, running, write_topology
 
 ISSUER = "https://issuer.example/v2.0"
 AUDIENCE = "https://servicebus.azure.net"
+OWNER = ["Azure Service Bus Data Owner"]
+SENDER, RECEIVER = ["Azure Service Bus Data Sender"], ["Azure Service Bus Data Receiver"]
 
 
 class Issuer:
@@ -47,7 +49,8 @@ class Issuer:
 
     def token(self, *, key: Any = None, algorithm: str = "RS256", **claims: Any) -> str:
         now = int(time.time())
-        given = {"iss": ISSUER, "aud": f"{AUDIENCE}/", "iat": now, "exp": now + 600, **claims}
+        given = {"iss": ISSUER, "aud": f"{AUDIENCE}/", "iat": now, "exp": now + 600, "roles": OWNER}
+        given |= claims
         left = {name: value for name, value in given.items() if value is not None}
         return jwt.encode(left, key or self.key, algorithm, headers={"kid": "k1"})
 
@@ -174,6 +177,40 @@ async def test_a_token_opens_the_entity_it_is_put_for_only(peer: Peer, issuer: I
     await peer.attach(1, "other")
     fields, _ = await peer.skip_to(0x12)
     assert fields.value(5) is None
+
+
+@pytest.mark.conforms(
+    "Security",
+    "\"Unauthorized access. 'Send' claim(s) are required to perform this operation.\"",
+    source="issue:Azure/azure-service-bus/issues/354",
+)
+async def test_a_sender_may_not_receive_and_a_receiver_not_send(peer: Peer, issuer: Issuer) -> None:
+    refusals = {"Send": (0, RECEIVER), "Listen": (1, SENDER)}
+    for right, (handle, roles) in refusals.items():
+        assert await peer.authorize(issuer.token(roles=roles), "sb://127.0.0.1/q") == 202
+        await peer.attach(handle, "q", receives=right == "Listen")
+        fields, _ = await peer.skip_to(0x16)
+        condition, told = error_of(fields, 2)
+        assert condition == "amqp:unauthorized-access"
+        assert told.startswith(f"Unauthorized access. '{right}' claim(s) are required")
+
+
+async def test_an_identity_without_a_role_opens_nothing(peer: Peer, issuer: Issuer) -> None:
+    for handle, roles in enumerate((None, [], ["Reader"], "Azure Service Bus Data Owner")):
+        assert await peer.authorize(issuer.token(roles=roles), "sb://127.0.0.1/q") == 202
+        await peer.attach(handle, "q")
+        fields, _ = await peer.skip_to(0x16)
+        assert error_of(fields, 2)[0] == "amqp:unauthorized-access"
+
+
+def test_only_an_owner_administers(keyless: BrokerProcess, issuer: Issuer) -> None:
+    credential: Any = Credential(issuer.token(roles=[*SENDER, *RECEIVER]))
+    address, trusted = f"127.0.0.1:{keyless.admin_port}", str(keyless.certificate)
+    with (
+        ServiceBusAdministrationClient(address, credential, connection_verify=trusted) as admin,
+        pytest.raises(ClientAuthenticationError, match="Manage claim"),
+    ):
+        admin.get_queue("q")
 
 
 async def test_a_signature_is_still_good(peer: Peer) -> None:
