@@ -93,9 +93,11 @@ def command(folder: Path, backend: str, redis_url: str, *options: str) -> list[s
 
 
 @contextmanager
-def running(folder: Path, backend: str, redis_url: str, *options: str) -> Iterator[Process]:
+def running(
+    folder: Path, backend: str, redis_url: str, *options: str, log_beside: Path | None = None
+) -> Iterator[Process]:
     """A gateway for the length of a block, gone for certain afterwards."""
-    log = folder.parent / f"gateway-{time.monotonic_ns()}.log"
+    log = (log_beside or folder).parent / f"gateway-{time.monotonic_ns()}.log"
     with log.open("w") as errors:
         process = subprocess.Popen(
             command(folder, backend, redis_url, *options),
