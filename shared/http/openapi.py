@@ -172,8 +172,11 @@ def _headers(scope: _Scope, endpoint: Endpoint) -> Iterator[Json]:
         kind = {"type": "string", "minLength": 1, "maxLength": REASON_MAX_LENGTH}
         words = "Why an employee wants to see these data; kept in the audit trail."
         yield _parameter("header", REASON_HEADER, kind, words, required=False)
-    kind = {"type": "string", "pattern": "^[A-Za-z0-9._-]{1,64}$"}
-    words = "Follows the request through the platform; one is made up where it is missing."
+    kind = {"type": "string"}
+    words = (
+        "Follows the request through the platform: 1 to 64 letters, digits, dots, dashes and "
+        "underscores. Where it is missing or something else, one is made up."
+    )
     yield _parameter("header", "X-Correlation-Id", kind, words, required=False)
 
 

@@ -34,6 +34,24 @@ from shared.problem import (
 )
 
 
+class BadRequest(Problem):
+    """The gateway cannot make out where the request ends or what it is for."""
+
+    status, code = 400, "bad-request"
+
+
+class UriTooLong(Problem):
+    """The address is longer than the gateway reads."""
+
+    status, code, title = 414, "uri-too-long", "URI too long"
+
+
+class HeadersTooLarge(Problem):
+    """The headers are larger than the gateway reads."""
+
+    status, code = 431, "headers-too-large"
+
+
 class UpstreamUnavailable(Problem):
     """The gateway cannot reach the platform; try again."""
 
@@ -48,6 +66,14 @@ class UpstreamTimeout(Problem):
 
 type Kinds = tuple[type[Problem], ...]
 
+GATEWAYS_OWN: Kinds = (
+    BadRequest,
+    UriTooLong,
+    HeadersTooLarge,
+    UpstreamUnavailable,
+    UpstreamTimeout,
+)
+"""What only the gateway answers, for any operation."""
 UNAUTHENTICATED: Kinds = (TokenMissing, TokenExpired, TokenInvalid, SessionEnded, GatewayRequired)
 _SHARED_NAMES: dict[frozenset[str], str] = {
     frozenset(kind.code for kind in kinds): name
@@ -102,7 +128,7 @@ def problems_of(endpoint: Endpoint, *, through_gateway: bool) -> list[type[Probl
     if operation.if_match:
         kinds |= {EtagRequired, EtagMismatch}
     if through_gateway:
-        kinds |= {UpstreamUnavailable, UpstreamTimeout}
+        kinds |= {*GATEWAYS_OWN}
     by_code = {kind.code: kind for kind in sorted(kinds, key=lambda kind: len(kind.__mro__))[::-1]}
     return sorted(by_code.values(), key=lambda kind: (kind.status, kind.code))
 
@@ -181,7 +207,7 @@ class Answers:
         found[str(status)] = {"description": text, "headers": headers, "content": content}
 
     def _component(self, endpoint: Endpoint, status: int, kinds: list[type[Problem]]) -> str:
-        codes = [kind.code for kind in kinds]
+        codes = [kind.code for kind in kinds if len(kinds) == 1 or kind is not BadRequest]
         if len(codes) == 1:
             name = _pascal(codes[0]) + "Problem"
         else:
