@@ -11,8 +11,8 @@ help: ## List these targets
 setup: ## Find Python 3.13 and install everything into .venv (quick when nothing changed)
 	@scripts/setup
 
-run: setup ## Start the whole platform here; Ctrl-C stops it, the data survives
-	@exec $(PYTHON) -m localcloud up $(ARGS)
+run: setup ## Start the whole platform here; Ctrl-C stops it, the data survives (KEYLESS=1: as in Azure, by tokens)
+	@exec $(PYTHON) -m localcloud up $(if $(KEYLESS),--keyless) $(ARGS)
 
 demo: setup ## Place three real orders and follow them: confirmed, card declined, out of stock
 	@exec $(PYTHON) -m demo $(ARGS)

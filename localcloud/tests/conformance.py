@@ -29,6 +29,7 @@ PARTS = {
     "communication": "Communication Services",
     "identity": "Identity",
     "keyvault": "Key Vault",
+    "front": "PostgreSQL and Valkey by token",
     "gateway": "API Management",
 }
 """The folders of tests, in the order of the page, and what they are tests of."""
