@@ -111,7 +111,18 @@ def problems_page() -> str:
     )
 
 
-PAGES = {"docs/api.md": api_page, "docs/problems.md": problems_page}
+def data_map_page() -> str:
+    """Whose data is where."""
+    import data_map  # noqa: PLC0415 - beside this file, which is a script
+
+    return str(data_map.page())
+
+
+PAGES = {
+    "docs/api.md": api_page,
+    "docs/problems.md": problems_page,
+    "docs/data-map.md": data_map_page,
+}
 
 
 def documents() -> Iterator[tuple[str, dict[str, Any]]]:

@@ -33,9 +33,13 @@ class Masks:
         mask, _ = self._of(caller)
         return value if mask is None else mask(value)
 
+    def hidden_from(self, caller: Caller) -> frozenset[str]:
+        """The names of the fields that `caller` gets masked."""
+        return frozenset() if caller.is_client else self._of(caller)[1]
+
     def seen_by(self, caller: Caller, fields: Sequence[str]) -> tuple[str, ...]:
         """`fields` with `:masked` behind the name of each that `caller` gets masked."""
-        hidden = frozenset() if caller.is_client else self._of(caller)[1]
+        hidden = self.hidden_from(caller)
         return tuple(f"{name}:masked" if name in hidden else name for name in fields)
 
     def _of(self, caller: Caller) -> tuple[_Mask | None, frozenset[str]]:

@@ -81,8 +81,8 @@ SIGN_IN = Record(
     "sign-in",
     "end a person's sessions when the person says so",
     INTEREST,
-    "until no token of the session could still be good",
-    "timer of housekeeping",
+    "400 days: until no token of the session could still be good",
+    "the next sign-outs, which take old rows away",
 )
 AUDIT = Record(
     "audit",
@@ -95,7 +95,7 @@ DELIVERY = Record(
     "delivery of events",
     "let every part of the platform learn of a change exactly once",
     INTEREST,
-    "days after its delivery: see housekeeping",
+    "7 days after it was sent, 30 days after it was received; why one was refused stays",
     "timer of housekeeping",
 )
 CATALOGUE = Record("catalogue", "say what is for sale", "no personal data", "–", "–")
@@ -103,6 +103,6 @@ REQUESTS = Record(
     "requests",
     "answer a request that is sent twice with the first answer",
     CONTRACT,
-    "days: see housekeeping",
+    "7 days",
     "timer of housekeeping",
 )

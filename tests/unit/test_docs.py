@@ -54,7 +54,7 @@ def test_what_is_generated_is_what_the_code_says(tmp_path: Path) -> None:
     written, broken = json.loads((tmp_path / "all.json").read_text())
 
     assert written.keys() == {
-        *("docs/api.md", "docs/problems.md"),
+        *("docs/api.md", "docs/problems.md", "docs/data-map.md"),
         *("apim/openapi/external.json", "apim/openapi/external-v2.json"),
         *("apim/openapi/internal.json", "apim/openapi/internal-v2.json"),
         "apim/openapi/partners.json",
