@@ -56,7 +56,7 @@ async def identity(endpoint: Endpoint) -> AsyncIterator[ManagedIdentityClient]:
 @pytest.mark.conforms(
     "Managed identity",
     "The endpoint is asked with api-version, resource and X-IDENTITY-HEADER",
-    source="learn azure/app-service/overview-managed-identity#rest-endpoint-reference",
+    source="learn:azure/app-service/overview-managed-identity#rest-endpoint-reference",
 )
 async def test_the_endpoint_is_asked_as_app_service_says(
     endpoint: Endpoint, identity: ManagedIdentityClient
