@@ -184,6 +184,7 @@ def create_app(
             Route("/msi/token", managed.token),
             Route("/control/tokens", control.token, methods=["POST"]),
             Route("/control/keys/rotate", control.rotate, methods=["POST"]),
+            Route("/control/client-secrets", control.client_secrets, methods=["PUT"]),
             Route("/control/managed-identities", control.managed_identities, methods=["PUT"]),
             Route("/{tenant}/v2.0/.well-known/openid-configuration", identity.discovery),
             Route("/{tenant}/discovery/v2.0/keys", identity.keys),

@@ -2,7 +2,6 @@
 
 import base64
 import binascii
-import hmac
 from collections.abc import Mapping
 from typing import Final
 from urllib.parse import unquote_plus
@@ -10,6 +9,7 @@ from urllib.parse import unquote_plus
 import jwt
 
 from localcloud.identity import directory, tokens
+from localcloud.identity.client_secrets import ClientSecrets
 from localcloud.identity.directory import TOKEN_EXCHANGE, Application, Tenant
 from localcloud.identity.errors import OAuthError, missing, not_in_directory
 from localcloud.identity.keys import KeyRing
@@ -18,7 +18,13 @@ ASSERTION_TYPE: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
 
 def authenticated(
-    form: Mapping[str, str], basic: str | None, *, tenant: Tenant, base: str, keys: KeyRing
+    form: Mapping[str, str],
+    basic: str | None,
+    *,
+    tenant: Tenant,
+    base: str,
+    keys: KeyRing,
+    secrets: ClientSecrets,
 ) -> Application:
     """The application that asks, proven unless it is a public one (RFC 6749 §2.3).
 
@@ -53,7 +59,7 @@ def authenticated(
     elif assertion:
         _check_assertion(client, form, tenant, base, keys)
     else:
-        _check_secret(client, secret)
+        _check_secret(client, secret, secrets)
     return client
 
 
@@ -68,10 +74,10 @@ def secret_missing() -> OAuthError:
     )
 
 
-def _check_secret(client: Application, secret: str | None) -> None:
+def _check_secret(client: Application, secret: str | None, secrets: ClientSecrets) -> None:
     if not secret:
         raise secret_missing()
-    if client.secret is None or not hmac.compare_digest(secret.encode(), client.secret.encode()):
+    if not secrets.prove(client, secret):
         raise OAuthError(
             401,
             "invalid_client",

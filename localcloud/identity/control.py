@@ -52,6 +52,15 @@ class Rotation(_Order):
     retire_after_s: Annotated[float, Field(ge=0, le=TEN_YEARS_S)] = tokens.LIFETIME_S
 
 
+class NewSecrets(_Order):
+    """The secrets with which an application proves itself from now on."""
+
+    client_id: str
+    secrets: Annotated[
+        list[Annotated[str, Field(min_length=8, max_length=200)]], Field(min_length=1, max_length=2)
+    ]
+
+
 class Control:
     """The endpoints below /control: for this machine only, and never for a page in a browser."""
 
@@ -81,6 +90,15 @@ class Control:
         """Change how long new tokens of managed identities live."""
         self._managed.lifetime_s = (await _ordered(request, Lifetime)).lifetime_s
         return JSONResponse({"lifetime_s": self._managed.lifetime_s})
+
+    async def client_secrets(self, request: Request) -> Response:
+        """Replace the secrets of an application that has one."""
+        order = await _ordered(request, NewSecrets)
+        client = directory.application("employees", order.client_id)
+        if client is None or client.secret is None:
+            raise HTTPException(404, f"no application with a secret is {order.client_id[:64]!r}")
+        self._site.client_secrets.replace(client, order.secrets)
+        return Response(status_code=204)
 
     async def rotate(self, request: Request) -> Response:
         """Let new keys sign, and the old ones go after a while."""

@@ -51,7 +51,10 @@ class TokenEndpoint:
                 70003,
                 f"The app requested an unsupported grant type '{wanted[:64]}'.",
             )
-        client = clients.authenticated(form, basic, tenant=tenant, base=base, keys=self._site.keys)
+        site = self._site
+        client = clients.authenticated(
+            form, basic, tenant=tenant, base=base, keys=site.keys, secrets=site.client_secrets
+        )
         return await grant(form, client, tenant, base)
 
     async def _authorization_code(

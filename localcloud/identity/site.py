@@ -8,6 +8,7 @@ from starlette.requests import Request
 
 from localcloud.dashboard.guard import is_loopback
 from localcloud.identity import directory
+from localcloud.identity.client_secrets import ClientSecrets
 from localcloud.identity.errors import OAuthError
 from localcloud.identity.keys import KeyRing
 from localcloud.identity.people import People
@@ -26,6 +27,7 @@ class Site:
     def __init__(self, state: Path, public_url: str | None) -> None:
         self._store = Store(state / "identity")
         self.keys = KeyRing(self._store, directory.TENANTS.values())
+        self.client_secrets = ClientSecrets(self._store)
         self.people = People(self._store)
         self.sessions = Sessions(self._store)
         self.throttle = Throttle()

@@ -15,6 +15,11 @@ _SCHEMA: Final = """
         signs_from REAL NOT NULL,
         published_until REAL
     ) STRICT;
+    CREATE TABLE IF NOT EXISTS client_secrets (
+        client_id TEXT NOT NULL,
+        secret TEXT NOT NULL,
+        PRIMARY KEY (client_id, secret)
+    ) STRICT;
     CREATE TABLE IF NOT EXISTS people (
         oid TEXT PRIMARY KEY,
         tenant TEXT NOT NULL,

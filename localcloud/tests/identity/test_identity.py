@@ -403,3 +403,33 @@ def test_it_drains_on_request_and_reports_health(tmp_path: Path) -> None:
     assert part.process.stdout is not None
     assert part.process.stdout.read() == ""
     part.process.stdout.close()
+
+
+async def test_two_client_secrets_are_good_while_one_is_replaced(tmp_path: Path) -> None:
+    first, second = "local-payment-client-secret", "another-client-secret"
+
+    async def proofs(http: httpx.AsyncClient) -> list[int]:
+        answers = [
+            await http.post(
+                f"/{EMPLOYEES}/oauth2/v2.0/token", data=PAYMENTS | {"client_secret": secret}
+            )
+            for secret in (first, second)
+        ]
+        return [answer.status_code for answer in answers]
+
+    async def replaced(http: httpx.AsyncClient, client_id: str, *secrets: str) -> int:
+        order = {"client_id": client_id, "secrets": list(secrets)}
+        return (await http.put("/control/client-secrets", json=order)).status_code
+
+    with running(MODULE, tmp_path) as part:
+        async with httpx.AsyncClient(base_url=part.url) as http:
+            assert await proofs(http) == [200, 401]
+            assert await replaced(http, "payment-client", first, second) == 204
+            assert await proofs(http) == [200, 200]
+            assert await replaced(http, "payment-client", second) == 204
+            assert await proofs(http) == [401, 200]
+            assert await replaced(http, "nobody", second) == 404
+            assert await replaced(http, "payment-client") == 400
+    with running(MODULE, tmp_path) as part:
+        async with httpx.AsyncClient(base_url=part.url) as http:
+            assert await proofs(http) == [401, 200]
