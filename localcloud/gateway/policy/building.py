@@ -44,8 +44,11 @@ class Place:
             refusal.path, refusal.policy_id = self.path, self.policy_id
 
     def failed(self, error: Exception) -> Refusal:
-        """The refusal for an expression that threw, or a step that failed unforeseen."""
-        _log.warning("%s at %s failed: %r", self.tag, self.path, error)
+        """The refusal for an expression that threw, or a step that failed unforeseen.
+
+        The log gets the kind of the failure only: its text may hold what the caller sent.
+        """
+        _log.warning("%s at %s failed: %s", self.tag, self.path, type(error).__name__)
         refusal = Refusal(
             source=self.tag,
             reason="ExpressionValueEvaluationFailure",

@@ -78,6 +78,16 @@ async def test_a_value_with_a_line_break_does_not_become_a_header(staged: Staged
     assert "X-Evil" not in answer.headers
 
 
+async def test_a_value_that_no_header_can_hold_is_not_told_to_the_log(
+    staged: Staged, caplog: pytest.LogCaptureFixture
+) -> None:
+    value = "@(context.Request.Url.Query.GetValueOrDefault(&quot;q&quot;, &quot;&quot;))"
+    stage = staged(api=section(inbound="<base/>" + set_header("override", value)))
+    assert (await stage.ask(query="q=%C5%82ukasz")).status == 500
+    assert "set-header at set-header[1] failed: UnicodeEncodeError" in caplog.text
+    assert "ukasz" not in caplog.text
+
+
 @pytest.mark.conforms(
     "return-response",
     "aborts the pipeline and answers; 200 without a body by default",
