@@ -25,7 +25,8 @@ def _configure_logging() -> None:
         )
     )
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    for talkative in ("httpx", "azure"):
+        logging.getLogger(talkative).setLevel(logging.WARNING)
     mask_logs()
 
 
