@@ -91,6 +91,8 @@ class Front:
             await self._cancelled(context, line, replies)
         except aiohttp.ClientError:
             line.cut()  # the backend broke off; the client must not take what came for all of it
+        except OSError:
+            replies.status = replies.status or _CLIENT_GONE  # how uvicorn's WebSockets say it
         except Exception:  # noqa: BLE001 - one request that breaks must not look like a crash
             _log.exception("a request could not be answered: %s", context.request_id)
             await self._failed(context, line, replies)
@@ -194,11 +196,13 @@ class Front:
         task = asyncio.current_task()
         assert task is not None
         self._gateway.streams.add(task)
+        self._gateway.in_flight -= 1  # it may last for hours, and keeps nobody busy
         try:
             if self._gateway.draining:
                 response.body = b""
             await replies.send(response)
         finally:
+            self._gateway.in_flight += 1
             self._gateway.streams.discard(task)
 
     async def _socket(
@@ -212,10 +216,12 @@ class Front:
             await replies.deny(response)
             return
         replies.started, replies.status = True, _SWITCHING
+        self._gateway.in_flight -= 1
         try:
             await send({"type": "websocket.accept", "subprotocol": backend.subprotocol})
             await Relay(receive, send, backend).run()
         finally:
+            self._gateway.in_flight += 1
             await backend.close()
 
     async def _shaken(self, edition: Edition, context: Context) -> Response:

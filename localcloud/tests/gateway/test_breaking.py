@@ -9,8 +9,11 @@ import pytest
 
 from localcloud.gateway.access_log import AccessLog
 from localcloud.gateway.connection import LINE, Line
-from localcloud.gateway.front import Front, Gateway
-from localcloud.gateway.policy import Context, Headers, Refusal, Response
+from localcloud.gateway.front import IN_FLIGHT_MAX, Front, Gateway
+from localcloud.gateway.policy import Api, Context, Headers, Refusal, Response
+from localcloud.gateway.routing import Apis
+
+API = Api("external-v1", "external", "external-api", "v1", "/external-api/v1", "http", None)
 
 
 class Broken:
@@ -34,6 +37,21 @@ def front() -> Front:
     return Front(Gateway(edition, services, AccessLog()), "external")
 
 
+def scope(kind: str, path: bytes) -> dict[str, Any]:
+    """What the server says of a request."""
+    return {
+        "type": kind,
+        "scheme": "http",
+        "method": "GET",
+        "raw_path": path,
+        "query_string": b"",
+        "headers": [(b"host", b"h")],
+        "server": ("127.0.0.1", 80),
+        "client": ("127.0.0.1", 9),
+        "extensions": {LINE: Line(set(), lambda: None)},
+    }
+
+
 @pytest.mark.parametrize(
     ("kind", "start"),
     [("http", "http.response.start"), ("websocket", "websocket.http.response.start")],
@@ -49,19 +67,8 @@ async def test_a_defect_is_an_internal_error_for_the_client_and_a_trace_for_us(
     async def send(message: Any) -> None:
         sent.append(message)
 
-    scope = {
-        "type": kind,
-        "scheme": "http",
-        "method": "GET",
-        "raw_path": b"/external-api/v1/x",
-        "query_string": b"",
-        "headers": [(b"host", b"h")],
-        "server": ("127.0.0.1", 80),
-        "client": ("127.0.0.1", 9),
-        "extensions": {LINE: Line(set(), lambda: None)},
-    }
     with caplog.at_level(logging.ERROR):
-        await front()(scope, receive, send)
+        await front()(scope(kind, b"/external-api/v1/x"), receive, send)
     assert [message["type"] for message in sent] == [start, start.replace("start", "body")]
     assert sent[0]["status"] == 500
     assert (b"x-reason", b"InternalError") in sent[0]["headers"]
@@ -69,6 +76,23 @@ async def test_a_defect_is_an_internal_error_for_the_client_and_a_trace_for_us(
     (record,) = caplog.records
     assert record.exc_info is not None
     assert str(record.exc_info[1]) == "a defect"
+
+
+async def test_more_than_can_be_answered_at_a_time_are_told_so() -> None:
+    sent: list[Any] = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request"}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    busy = front()
+    busy._gateway.edition.ports["external"] = Apis([API])  # type: ignore[index]
+    busy._gateway.in_flight = IN_FLIGHT_MAX
+    await busy(scope("http", b"/external-api/v1/x"), receive, send)
+    assert (sent[0]["status"], dict(sent[0]["headers"])[b"x-reason"]) == (503, b"BackendBusy")
+    assert busy._gateway.in_flight == IN_FLIGHT_MAX
 
 
 async def test_a_task_that_is_cut_short_before_it_answered_says_to_come_again() -> None:
@@ -87,18 +111,7 @@ async def test_a_task_that_is_cut_short_before_it_answered_says_to_come_again() 
 
     gateway = front()
     gateway._gateway.edition.ports["external"] = Waiting()  # type: ignore[index]
-    scope = {
-        "type": "http",
-        "scheme": "http",
-        "method": "GET",
-        "raw_path": b"/x",
-        "query_string": b"",
-        "headers": [],
-        "server": ("127.0.0.1", 80),
-        "client": ("127.0.0.1", 9),
-        "extensions": {LINE: Line(set(), lambda: None)},
-    }
-    await gateway(scope, receive, send)
+    await gateway(scope("http", b"/x"), receive, send)
     headers = dict(sent[0]["headers"])
     assert (sent[0]["status"], headers[b"retry-after"], headers[b"connection"]) == (
         503,
