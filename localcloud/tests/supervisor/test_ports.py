@@ -17,6 +17,7 @@ def test_without_a_base_every_part_has_its_documented_port() -> None:
         "identity": 7080,
         "eventgrid": 7081,
         "communication": 7082,
+        "keyvault": 7083,
         "erp": 7090,
         "payment": 7091,
         "shipping": 7092,
