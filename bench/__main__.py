@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from bench import audit, broker, durable_turns, http_path, imports, machine, notifier
+from bench import audit, broker, durable_turns, gateway, http_path, imports, machine, notifier
 from bench.confirmed import confirmed
 from bench.live import live
 from bench.placing import placing
@@ -115,7 +115,7 @@ def restart(cloud: LocalCloud, settings: Mapping[str, str]) -> None:
 def main(seconds: float, processes: int, out: Path | None) -> None:
     """Start a local cloud of its own on free ports, measure, print a table, write JSON.
 
-    Takes about eight minutes. Numbers of a busy machine are worth little: the load is printed
+    Takes about nine minutes. Numbers of a busy machine are worth little: the load is printed
     beside them, and ratios within one run are worth more than rates.
     """
     before = machine.state()
@@ -129,6 +129,7 @@ def main(seconds: float, processes: int, out: Path | None) -> None:
         "broker": broker.measure(seconds / 2),
         "fan_out_1000_s": asyncio.run(durable_turns.thousand_at_once()),
         "notifier": notifier.measure(),
+        "gateway": gateway.measure(),
         "audit": audit.measure(seconds),
     }
     report["machine"]["after"] = machine.state()

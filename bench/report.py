@@ -97,6 +97,14 @@ def _show_parts(out: Console, report: dict[str, Any]) -> None:
         f" p99 {told['p99_ms']:.1f} ms; a message to all of them {everyone['to_all_median_ms']:.0f}"
         f" ms, at worst {everyone['to_all_slowest_ms']:.0f} ms"
     )
+    for name in ("product_get", "product_list"):
+        row = report["gateway"][name]
+        out.print(
+            f"the gateway adds to {name.replace('_', ' ')}: p50 {row['adds_p50_ms']:.1f} ms to"
+            f" {row['straight']['p50_ms']:.1f}, p95 {row['adds_p95_ms']:.1f} ms to"
+            f" {row['straight']['p95_ms']:.1f}; {report['gateway']['cpu_ms_per_request']:.2f} ms"
+            " of its CPU"
+        )
     _show_audit(out, report["audit"])
 
 
