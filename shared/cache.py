@@ -92,9 +92,7 @@ class Cache:
             self._failed(fault)
             return None
 
-    async def run(
-        self, script: Script, keys: Sequence[str], arguments: Sequence[str | int]
-    ) -> Any:
+    async def run(self, script: Script, keys: Sequence[str], arguments: Sequence[str | int]) -> Any:
         """What the script answers, in one round trip; None while Redis is away.
 
         Whether it ran is not known then.

@@ -14,14 +14,14 @@ from tests.rig.authorization import (
     FORBIDDEN,
     REFUSED_FOR_CONTENT,
     ROLES,
-    ROWS,
     UNKNOWN_TOKEN,
     UNSIGNED,
     Cell,
     Row,
     Who,
-    hidden,
 )
+from tests.rig.authorization_page import hidden
+from tests.rig.authorization_rows import ROWS
 from tests.rig.customers import stranger
 from tests.rig.platform import Platform, eventually
 

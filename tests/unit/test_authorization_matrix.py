@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
-from tests.rig.authorization import COLUMNS, PAGE, ROWS, page
+from tests.rig.authorization import COLUMNS
+from tests.rig.authorization_page import PAGE, page
+from tests.rig.authorization_rows import ROWS
 
 ROOT = Path(__file__).resolve().parents[2]
 DECLARED = """
@@ -69,4 +71,4 @@ def test_every_cell_is_filled() -> None:
 
 
 def test_the_page_is_what_the_matrix_says() -> None:
-    assert PAGE.read_text() == page(), "stale: run `python -m tests.rig.authorization`"
+    assert PAGE.read_text() == page(), "stale: run `python -m tests.rig.authorization_page`"

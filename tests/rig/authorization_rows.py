@@ -1,0 +1,253 @@
+"""The authorization matrix: who gets what answer from which operation, written down by hand.
+
+The requests are made so that whoever is let in changes nothing: what he asks for is then refused
+for what it says.
+"""
+
+from collections.abc import Mapping
+
+from tests.rig.authorization import (
+    AD,
+    CS,
+    EVERYBODY,
+    MANAGERS,
+    NOT_FOUND,
+    OLD_VERSION,
+    REFUSED_FOR_CONTENT,
+    ROLES,
+    STALE,
+    Cell,
+    Row,
+    Who,
+    inside,
+    shared,
+    signed,
+    unprotected,
+)
+
+KEYED = {"Idempotency-Key": "{key}"}
+CANCELLED: Cell = (202, None)
+NO_OWN: Mapping[Who, Cell] = dict.fromkeys(ROLES, NOT_FOUND)
+"""For what everybody has of his own: employees look under their own name."""
+
+ROWS: tuple[Row, ...] = (
+    # Orders
+    Row(
+        name="place_order",
+        method="POST",
+        path="v1/orders",
+        clients=True,
+        employees=frozenset({CS}),
+        let_in=REFUSED_FOR_CONTENT,
+        body={},
+        headers=KEYED,
+    ),
+    shared("list_orders", "GET", "v1/orders"),
+    shared("get_order", "GET", "v1/orders/{order}", owned=True),
+    shared("get_order_timeline", "GET", "v1/orders/{order}/timeline", owned=True),
+    shared("get_order_tracking", "GET", "v1/orders/{order}/tracking", owned=True),
+    shared(
+        "cancel_order_request",
+        "DELETE",
+        "v1/orders/{order}?reason=changed_mind",
+        owned=True,
+        let_in=CANCELLED,
+    ),
+    shared(
+        "request_cancellation",
+        "POST",
+        "v2/orders/{order}/cancellation",
+        owned=True,
+        let_in=CANCELLED,
+        body={"reason": "changed_mind"},
+        headers=KEYED,
+    ),
+    inside(
+        "move_order",
+        "PUT",
+        "v1/orders/{order}/status",
+        MANAGERS,
+        let_in=STALE,
+        body={"status": "shipped"},
+        headers=OLD_VERSION,
+    ),
+    shared(
+        "quote_shipping_rates",
+        "POST",
+        "v1/orders/shipping-rates",
+        let_in=REFUSED_FOR_CONTENT,
+        body={},
+    ),
+    # Products
+    shared("list_products", "GET", "v1/products"),
+    shared("search_products", "GET", "v1/products/search?q=tea"),
+    shared("list_product_categories", "GET", "v1/products/categories"),
+    shared("get_product", "GET", "v1/products/{product}"),
+    inside(
+        "create_product",
+        "POST",
+        "v1/products",
+        MANAGERS,
+        let_in=REFUSED_FOR_CONTENT,
+        body={},
+        headers=KEYED,
+    ),
+    inside(
+        "update_product",
+        "PUT",
+        "v1/products/{product}",
+        MANAGERS,
+        let_in=REFUSED_FOR_CONTENT,
+        body={},
+        headers=OLD_VERSION,
+    ),
+    inside("list_erp_syncs", "GET", "v1/products/erp-sync", MANAGERS),
+    inside("get_erp_sync", "GET", "v1/products/erp-sync/{nothing}", MANAGERS, let_in=NOT_FOUND),
+    inside(
+        "start_erp_sync",
+        "POST",
+        "v1/products/erp-sync?really=yes",
+        MANAGERS,
+        let_in=REFUSED_FOR_CONTENT,
+    ),
+    # Customers
+    Row(
+        name="register_customer",
+        method="POST",
+        path="v1/customers",
+        clients=True,
+        let_in=REFUSED_FOR_CONTENT,
+        body={},
+    ),
+    Row(name="get_own_customer", method="GET", path="v1/customers/me", clients=True),
+    inside("list_customers", "GET", "v1/customers", EVERYBODY),
+    inside("list_customer_segments", "GET", "v1/customers/segments", EVERYBODY),
+    inside(
+        "search_customers",
+        "POST",
+        "v1/customers/search",
+        EVERYBODY,
+        body={"name": "Nobody Of This Name"},
+    ),
+    shared("get_customer", "GET", "v1/customers/{customer}", owned=True),
+    Row(
+        name="update_customer",
+        method="PUT",
+        path="v1/customers/{customer}",
+        clients=True,
+        employees=frozenset({CS}),
+        owned=True,
+        let_in=STALE,
+        body={"name": "Sam Stranger", "email": "{email}"},
+        headers=OLD_VERSION,
+    ),
+    shared("list_customer_orders", "GET", "v1/customers/{customer}/orders", owned=True),
+    # Payments
+    Row(
+        name="answer_confirmation",
+        method="POST",
+        path="v1/payments",
+        clients=True,
+        owned=True,
+        let_in=(409, "confirmation-not-pending"),
+        body={"order_id": "{order}", "code": "123456"},
+        headers=KEYED,
+    ),
+    shared("list_payments", "GET", "v1/payments"),
+    shared("get_payment", "GET", "v1/payments/{payment}", owned=True),
+    inside(
+        "refund_payment_request",
+        "POST",
+        "v1/payments/{payment}/refund",
+        MANAGERS,
+        let_in=(409, "payment-not-refundable"),
+        body={"amount": 1, "reason": "goodwill"},
+        headers=KEYED,
+    ),
+    # Notifications
+    shared("list_notifications", "GET", "v1/notifications"),
+    inside(
+        "write_notification",
+        "POST",
+        "v1/notifications",
+        EVERYBODY,
+        let_in=REFUSED_FOR_CONTENT,
+        body={},
+        headers=KEYED,
+    ),
+    shared("get_notification_preferences", "GET", "v1/notifications/preferences"),
+    shared(
+        "update_notification_preferences",
+        "PUT",
+        "v1/notifications/preferences",
+        let_in=REFUSED_FOR_CONTENT,
+        body={"quiet": "always"},
+        headers=OLD_VERSION,
+    ),
+    shared(
+        "mark_notifications_read",
+        "PUT",
+        "v1/notifications/read",
+        let_in=REFUSED_FOR_CONTENT,
+        body={},
+    ),
+    shared(
+        "mark_notification_read",
+        "PUT",
+        "v1/notifications/{notification}/read",
+        owned=True,
+        but=NO_OWN,
+    ),
+    inside(
+        "get_notification_deliveries",
+        "GET",
+        "v1/notifications/{notification}/deliveries",
+        EVERYBODY,
+    ),
+    inside("list_notification_templates", "GET", "v1/notifications/templates", EVERYBODY),
+    inside(
+        "preview_notification_template",
+        "POST",
+        "v1/notifications/templates/preview",
+        EVERYBODY,
+        let_in=REFUSED_FOR_CONTENT,
+        body={},
+    ),
+    # Audit
+    inside("list_audit_entries", "GET", "v1/audit/logs", frozenset({CS, AD})),
+    inside(
+        "record_audit_entry",
+        "POST",
+        "v1/audit/logs",
+        frozenset({AD}),
+        let_in=REFUSED_FOR_CONTENT,
+        body={},
+        headers=KEYED,
+    ),
+    inside("list_gdpr_trail", "GET", "v1/audit/gdpr/{customer}", frozenset({CS, AD})),
+    inside("verify_audit_trail", "GET", "v1/audit/verify", frozenset({AD})),
+    # Sessions
+    shared("list_sessions", "GET", "v1/sessions"),
+    shared(
+        "end_all_sessions",
+        "DELETE",
+        "v1/sessions?really=yes",
+        let_in=REFUSED_FOR_CONTENT,
+    ),
+    shared(
+        "end_session",
+        "DELETE",
+        "v1/sessions/{session}",
+        owned=True,
+        let_in=(204, None),
+        but=NO_OWN,
+    ),
+    # Partners
+    signed("notice_payment", "v1/payments/webhooks/gateway"),
+    signed("notice_shipment", "v1/orders/webhooks/shipping"),
+    # The platform
+    unprotected("health_live", "health/live"),
+    unprotected("health_ready", "health/ready"),
+    unprotected("get_api_docs", "v3/api-docs"),
+    unprotected("get_named_api_docs", "v3/api-docs/orders"),
+)
