@@ -81,6 +81,8 @@ class StepLines:
 
 def _database(record: CloudRecord) -> str:
     """Over TCP, which every tool speaks; the platform itself uses a Unix socket where it can."""
+    if record.broker_host:
+        return record.environment["PG_URL"]
     used = urlsplit(record.environment["PG_URL"])
     return environment.database_url(
         record.ports, "platform", used.password or "", role=used.username
@@ -98,13 +100,17 @@ def print_welcome(out: Console, record: CloudRecord, state: str, took_s: float) 
             addresses.add_row(name, url)
     addresses.add_row("postgres", _database(record))
     addresses.add_row("valkey", record.environment["REDIS_URL"])
-    addresses.add_row("service bus", f"sb://127.0.0.1:{record.ports['servicebus']}")
+    broker = f"127.0.0.1:{record.ports['servicebus']}"
+    addresses.add_row("service bus", f"sb://{record.broker_host or broker}")
     administration = f"https://127.0.0.1:{record.ports['servicebus-admin']}"
     addresses.add_row("service bus administration", administration)
     if vault := record.ports.get("keyvault"):
         addresses.add_row("key vault", f"https://127.0.0.1:{vault}")
     for name in azurite.PORTS:
-        addresses.add_row(f"{name} storage", azurite.endpoint(record.ports, name))
+        scheme = "https" if record.broker_host else "http"
+        addresses.add_row(f"{name} storage", azurite.endpoint(record.ports, name, scheme))
+    if record.broker_host:
+        addresses.add_row("trusted authority", record.environment["TRUSTED_CA_FILE"])
     out.print(addresses)
     people = _people(record.urls["identity"])
     if not people:
