@@ -14,6 +14,7 @@ from localcloud.gateway.access_log import AccessLog
 from localcloud.gateway.bodies import RequestBody
 from localcloud.gateway.connection import LINE, Line
 from localcloud.gateway.edition import Edition
+from localcloud.gateway.hops import enter
 from localcloud.gateway.paths import check_lengths, joined, segments_of
 from localcloud.gateway.policy import Api, Context, Headers, Pipeline, Refusal, Request, Response
 from localcloud.gateway.replies import Replies
@@ -102,6 +103,7 @@ class Front:
 
     def _context(self, scope: Scope, receive: Receive) -> Context:
         headers = Headers.from_asgi(scope["headers"])
+        enter(headers)
         host, _, port = (headers.get("Host") or "").rpartition(":")
         if not port.isdecimal():
             host, port = headers.get("Host") or "", ""

@@ -20,6 +20,16 @@ _ONE_HOP = frozenset(
 """RFC 9110 §7.6.1, and what older software sends."""
 _NOT_SENT = _ONE_HOP | {"host", "content-length", "expect", "x-forwarded-for"}
 _HANDSHAKE = "sec-websocket-"
+_FRAMING = frozenset({"host", "content-length", "transfer-encoding", "expect", "connection"})
+
+
+def enter(headers: Headers) -> None:
+    """Drop what `Connection` says is for one hop, before any policy looks.
+
+    Later it could take away what a policy has set, or what one has looked at.
+    """
+    for name in _named_by(headers.values("connection")):
+        headers.remove(name)
 
 
 def to_backend(headers: Headers, ip: str) -> list[tuple[str, str]]:
@@ -27,9 +37,9 @@ def to_backend(headers: Headers, ip: str) -> list[tuple[str, str]]:
 
     Length and host are left to whoever writes the request.
     """
-    dropped = _named_by(headers.values("connection"))
-    skipped = _NOT_SENT | dropped if dropped else _NOT_SENT
-    sent = [(name, _text(value)) for name, value in headers.pairs() if name.lower() not in skipped]
+    sent = [
+        (name, _text(value)) for name, value in headers.pairs() if name.lower() not in _NOT_SENT
+    ]
     sent.append(("X-Forwarded-For", ip))
     return sent
 
@@ -53,15 +63,18 @@ def from_backend(raw: Iterable[tuple[bytes, bytes]]) -> Headers:
 
 
 def _named_by(connection: list[str]) -> frozenset[str]:
-    """Fields that `Connection` says are for one hop; it cannot take away what carries the call."""
+    """Fields that `Connection` says are for one hop; not those by which a message is read."""
     if not connection or connection == ["keep-alive"]:
         return frozenset()
-    return frozenset(
-        token
-        for value in connection
-        for part in value.split(",")
-        if (token := part.strip().lower())
-    ) - {"host", "authorization", "x-forwarded-authorization", "x-correlation-id", "close"}
+    return (
+        frozenset(
+            token
+            for value in connection
+            for part in value.split(",")
+            if (token := part.strip().lower())
+        )
+        - _FRAMING
+    )
 
 
 def _text(value: str) -> str:
