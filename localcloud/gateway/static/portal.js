@@ -15,7 +15,7 @@ dress();
 
 const ui = SwaggerUIBundle({
   domNode: document.getElementById("portal"),
-  urls: versions.map((version) => ({ name: version, url: `${base}/${version}/openapi.json` })),
+  urls: versions.map((version) => ({ name: version, url: `${base}/docs/${version}/openapi.json` })),
   layout: "StandaloneLayout",
   presets: [SwaggerUIBundle.presets.apis, SwaggerUIStandalonePreset],
   deepLinking: true,
