@@ -36,8 +36,10 @@ format: setup ## Format the code and mend what the linter can
 bench: setup ## Measure orders, reads and import time; results in bench/results/
 	@exec $(PYTHON) -m bench $(ARGS)
 
-docs: setup ## Write docs/api.md and docs/problems.md anew from the code
-	@exec $(PYTHON) docs/reference.py
+docs: setup ## Write the reference pages, the OpenAPI documents and the lists of rules anew from the code
+	@$(PYTHON) docs/reference.py
+	@$(PYTHON) -m tests.rig.authorization_page
+	@$(PYTHON) -m localcloud.tests.conformance
 
 lock: setup ## Lock both requirements files anew, with hashes
 	@scripts/lock

@@ -109,7 +109,8 @@ def _module(
 
 def _webhooks(site: Site, path: str) -> Sequence[str]:
     """Where a partner sends its webhooks."""
-    return ["--webhook-url", f"{environment.url(site.ports, 'functions')}/api/v1/{path}"]
+    gateway = environment.url(site.ports, "gateway-external")
+    return ["--webhook-url", f"{gateway}/partner-api/v1/{path}"]
 
 
 def _http(part: str) -> Callable[[Site], None]:
