@@ -3,7 +3,7 @@ SHELL := /bin/sh
 .DEFAULT_GOAL := help
 PYTHON := .venv/bin/python
 
-.PHONY: help setup run test chaos check format demo bench docs lock package status down reset clean
+.PHONY: help setup run test chaos contract check format demo bench docs lock package status down reset clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
@@ -23,11 +23,15 @@ test: setup ## Run every test; the slowest ten are printed
 chaos: setup ## Kill every process at every step of every saga, then a storm; writes docs/crash-matrix.md
 	@exec $(PYTHON) -m tests.chaos $(ARGS)
 
-check: setup ## Format, lint, types, import contracts
+contract: setup ## Send the gateway at least 10,000 requests made of its documents: nothing undocumented may come back
+	@exec $(PYTHON) -m tests.contract --at-least 10000 $(ARGS)
+
+check: setup ## Format, lint, types, import contracts, and clients generated from the documents
 	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m mypy
 	.venv/bin/lint-imports
+	@scripts/clients
 
 format: setup ## Format the code and mend what the linter can
 	$(PYTHON) -m ruff format .
