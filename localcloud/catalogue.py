@@ -31,13 +31,13 @@ def sign_in(client: httpx.Client, identity: str, person: str) -> str:
     return token
 
 
-def load_when_empty(functions: str, identity: str) -> str:
+def load_when_empty(api: str, identity: str) -> str:
     """Synchronise with the ERP unless that was ever done, and wait for the end of the run.
 
-    Returns what was done. A run that a stop cut off is taken up again. CatalogueError when the run
+    `api` is the base of the employees' API. Returns what was done. A run that a stop cut off is taken up again. CatalogueError when the run
     fails or takes too long.
     """
-    runs = f"{functions}/api/v1/products/erp-sync"
+    runs = f"{api}/products/erp-sync"
     with httpx.Client(timeout=30, trust_env=False) as client:
         try:
             client.headers["Authorization"] = f"Bearer {sign_in(client, identity, 'ada')}"

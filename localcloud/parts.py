@@ -355,11 +355,11 @@ def _load_catalogue(site: Site) -> str:
     from localcloud import catalogue  # noqa: PLC0415
 
     return catalogue.load_when_empty(
-        environment.url(site.ports, "functions"), environment.url(site.ports, "identity")
+        environment.gateways(site.ports)["employees"], environment.url(site.ports, "identity")
     )
 
 
-CATALOGUE = Task(name="catalogue", after=("functions",), run=_load_catalogue)
+CATALOGUE = Task(name="catalogue", after=("functions", "gateway"), run=_load_catalogue)
 
 DASHBOARD = Part(
     name="dashboard",

@@ -1,7 +1,11 @@
 """What the platform gets through the gateway, and what comes back."""
 
+from datetime import UTC, datetime, time
+from email.utils import format_datetime
+
 import pytest
 
+from blueprints.orders.routes import GIVES_WAY
 from localcloud.gateway.policy import Refusal
 from localcloud.tests.gateway.policy.doubles import Sent
 from tests.unit.apim.gate import Gate, problem
@@ -101,8 +105,11 @@ async def test_calling_off_by_delete_is_deprecated_and_says_until_when_and_for_w
 ) -> None:
     person = gate.client() if proxy == "external" else gate.employee("admin")
     answer = await gate.ask(f"{proxy}-v1", "cancel_order_request", person, method="DELETE")
-    assert answer.headers.values("Deprecation") == ["@1795478400"]
-    assert answer.headers.values("Sunset") == ["Tue, 30 Nov 2027 00:00:00 GMT"]
+    since, until = (
+        datetime.combine(day, time(), UTC) for day in (GIVES_WAY.since, GIVES_WAY.sunset)
+    )
+    assert answer.headers.values("Deprecation") == [f"@{since.timestamp():.0f}"] == ["@1795478400"]
+    assert answer.headers.values("Sunset") == [format_datetime(until, usegmt=True)]
     assert answer.headers.values("Link") == [
         f'</{proxy}-api/v2/orders/0190/cancellation>; rel="successor-version"'
     ]
