@@ -32,6 +32,8 @@ RULES = (
     "the subject and customer_id name two customers",
     "String should have at least",
     "must not be later",
+    "must not be after",
+    "required of employees",
     "Text is not valid",
     "must be 1 to 200 printable characters",
 )
