@@ -15,10 +15,13 @@ PERSONAL: Mapping[Category, str] = {
     ),
     Category.LINK: (
         "*.order_id *.payment_id *.notification_id *.provider_reference *.event_id"
-        " *.correlation_id *.number *.shipment_id *.reference Order.id OrderSummary.id Payment.id"
+        " *.correlation_id *.message_id *.number *.shipment_id *.reference"
+        " Order.id OrderSummary.id Payment.id"
         " Refund.id ListedNotification.id WrittenMessage.id Delivery.id Session.id Subject.id"
-        " LogQuery.subject LogQuery.order"
+        " LogQuery.subject LogQuery.order ReportEvent.id _SmsReport.tag"
     ),
+    Category.EMAIL: "_EmailReport.recipient",
+    Category.PHONE: "_SmsReport.to",
     Category.PAYMENT: "*.payment_method AnswerConfirmation.code",
     Category.PARCEL: "*.tracking_number",
     Category.PREFERENCE: "*.time_zone *.digest_at *.language QuietHours.since QuietHours.until",
@@ -28,6 +31,7 @@ PERSONAL: Mapping[Category, str] = {
         " RecordEntry.details LoggedEntry.details TimelineEntry.detail WriteMessage.subject"
         " WriteMessage.text ListedNotification.title ListedNotification.text PreviewTemplate.facts"
         " Preview.subject Preview.text Preview.html Preview.sms Preview.title Preview.in_app"
+        " Requested.facts ReportEvent.data _Details.message _SmsReport.details"
     ),
 }
 """Fields that say something of somebody and are shown to all whom their operation lets in."""
@@ -40,6 +44,7 @@ IMPERSONAL = (
     " SyncReport.id OrderLine.name ProductSummary.name CategoryFacet.name Category.name"
     " Product.name CreateProduct.name UpdateProduct.name Delivery.reason Attempt.reason"
     " NotificationQuery.since OrderQuery.text CarrierNotice.id PaymentNotice.id"
+    " _EmailReport.status _SmsReport.status *.traceparent"
     " OpenApiDocument.root ErpProduct.name _Facts.name *.category_code"
 )
 """Fields that say nothing of anybody: of products, of the platform, tokens of lists."""

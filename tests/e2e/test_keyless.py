@@ -23,7 +23,7 @@ from tests.rig.platform import Platform, opened
 from tests.rig.postgres import connected
 
 LIFETIME_S = 6
-NOT_NEEDED = {"dashboard", "gateway"}
+NOT_NEEDED = {"dashboard"}
 
 
 def _short_lived(site: Site) -> Command:

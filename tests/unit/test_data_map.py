@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[2]
 def models() -> list[type[BaseModel]]:
     """Every model that a slice declares."""
     for module in pkgutil.walk_packages(blueprints.__path__, "blueprints."):
-        if module.name.endswith("models"):
+        if not module.name.endswith("__main__"):
             importlib.import_module(module.name)
 
     def below(kind: type[BaseModel]) -> Iterator[type[BaseModel]]:
