@@ -34,8 +34,8 @@ def sign_in(client: httpx.Client, identity: str, person: str) -> str:
 def load_when_empty(api: str, identity: str) -> str:
     """Synchronise with the ERP unless that was ever done, and wait for the end of the run.
 
-    `api` is the base of the employees' API. Returns what was done. A run that a stop cut off is taken up again. CatalogueError when the run
-    fails or takes too long.
+    `api` is the base of the employees' API. Returns what was done. A run that a stop cut off is
+    taken up again. CatalogueError when the run fails or takes too long.
     """
     runs = f"{api}/products/erp-sync"
     with httpx.Client(timeout=30, trust_env=False) as client:
