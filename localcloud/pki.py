@@ -77,8 +77,8 @@ class CA:
             )
         )
         signed = builder.sign(own, hashes.SHA256())
-        _write(key, _pem(private), 0o600)
-        _write(certificate, signed.public_bytes(serialization.Encoding.PEM), 0o644)
+        replace_durably(key, _pem(private), 0o600)
+        replace_durably(certificate, signed.public_bytes(serialization.Encoding.PEM), 0o644)
 
     def _certificate(self) -> x509.Certificate:
         return x509.load_pem_x509_certificate(self.file.read_bytes())
@@ -118,8 +118,8 @@ def _found(file: Path) -> None:
         .add_extension(_usage(signs_certificates=True), critical=True)
     )
     signed = builder.sign(private, hashes.SHA256())
-    _write(file.with_suffix(".key"), _pem(private), 0o600)
-    _write(file, signed.public_bytes(serialization.Encoding.PEM), 0o644)
+    replace_durably(file.with_suffix(".key"), _pem(private), 0o600)
+    replace_durably(file, signed.public_bytes(serialization.Encoding.PEM), 0o644)
 
 
 @contextlib.contextmanager
@@ -199,7 +199,7 @@ def _pem(private: ec.EllipticCurvePrivateKey) -> bytes:
     )
 
 
-def _write(file: Path, data: bytes, mode: int) -> None:
+def replace_durably(file: Path, data: bytes, mode: int) -> None:
     """Replace a file in one step: a half-written key would stop the next start."""
     scratch = file.with_suffix(f"{file.suffix}.{os.getpid()}")
     scratch.unlink(missing_ok=True)

@@ -1,7 +1,6 @@
 """The certificate of the ports that speak TLS: signed by itself, made once, kept."""
 
 import ipaddress
-import os
 import ssl
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,6 +10,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from localcloud.pki import replace_durably
 
 LIFETIME: Final = timedelta(days=825)
 """The longest that some clients accept."""
@@ -88,8 +89,8 @@ def _make(certificate: Path, key: Path, host: str) -> None:
         serialization.NoEncryption(),
     )
     certificate.parent.mkdir(parents=True, exist_ok=True)
-    _write(key, secret, 0o600)
-    _write(certificate, signed.public_bytes(serialization.Encoding.PEM), 0o644)
+    replace_durably(key, secret, 0o600)
+    replace_durably(certificate, signed.public_bytes(serialization.Encoding.PEM), 0o644)
 
 
 def _alternatives(host: str) -> list[x509.GeneralName]:
@@ -104,15 +105,3 @@ def _name(host: str) -> x509.GeneralName:
         return x509.IPAddress(ipaddress.ip_address(host))
     except ValueError:
         return x509.DNSName(host)
-
-
-def _write(file: Path, data: bytes, mode: int) -> None:
-    """Replace a file in one step: a half-written key would stop the next start."""
-    scratch = file.with_suffix(f"{file.suffix}.{os.getpid()}")
-    scratch.unlink(missing_ok=True)
-    descriptor = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-    with os.fdopen(descriptor, "wb") as writer:
-        writer.write(data)
-        writer.flush()
-        os.fsync(writer.fileno())
-    scratch.replace(file)

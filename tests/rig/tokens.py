@@ -10,10 +10,12 @@ from typing import Any
 from uuid import UUID
 
 import jwt
+import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from jwt.algorithms import RSAAlgorithm
 
 from shared.auth import Authenticator, TrustedIssuer
+from shared.problem import TokenInvalid
 
 
 @cache
@@ -99,3 +101,23 @@ def hs256(claims: Mapping[str, Any], secret: bytes, kid: str) -> str:
     ]
     digest = hmac.new(secret, ".".join(encoded).encode(), "sha256").digest()
     return ".".join([*encoded, base64.urlsafe_b64encode(digest).decode().rstrip("=")])
+
+
+async def refusal_of(authenticator: Authenticator, token: str) -> str:
+    with pytest.raises(TokenInvalid) as refused:
+        await authenticator.authenticate(f"Bearer {token}")
+    assert refused.value.status == 401
+    return refused.value.detail
+
+
+def encoded(part: object) -> str:
+    raw = part if isinstance(part, bytes) else json.dumps(part).encode()
+    return base64.urlsafe_b64encode(raw).decode().rstrip("=")
+
+
+def with_parts(token: str, *, header: object = None, claims: object = None) -> str:
+    """The token with its header or claims replaced, under its old signature."""
+    old_header, old_claims, signature = token.split(".")
+    header = old_header if header is None else encoded(header)
+    claims = old_claims if claims is None else encoded(claims)
+    return f"{header}.{claims}.{signature}"

@@ -1,10 +1,8 @@
 """Tokens whose claims are missing, of the wrong kind, of the future, or no claims at all."""
 
-import base64
 import json
 import time
 from typing import Any
-from uuid import UUID
 
 import pytest
 from jwt.algorithms import RSAAlgorithm
@@ -12,50 +10,11 @@ from jwt.algorithms import RSAAlgorithm
 from shared.auth import Authenticator
 from shared.auth.tokens import REQUIRED, TOKEN_MAX_LENGTH
 from shared.problem import TokenExpired, TokenInvalid
-from tests.rig.tokens import Tenant, authenticator_of
+from tests.rig.tokens import Tenant, encoded, refusal_of, with_parts
 
-ALICE = UUID("0195a0a0-0000-7000-8000-00000000a11c")
-CARLA = UUID("0195a0a0-0000-7000-8000-00000000ca51")
 NOT_THE_WAY = "the token is not signed in the accepted way"
 NOT_VALID = "the access token is not valid"
 NO_TOKEN = "the Authorization header must hold one Bearer token"
-
-
-@pytest.fixture
-def clients() -> Tenant:
-    tid = "22222222-2222-4222-8222-222222222222"
-    return Tenant("client", tid, "44444444-4444-4444-8444-444444444444", ALICE)
-
-
-@pytest.fixture
-def employees() -> Tenant:
-    tid = "11111111-1111-4111-8111-111111111111"
-    return Tenant("employee", tid, "33333333-3333-4333-8333-333333333333", CARLA)
-
-
-@pytest.fixture
-def authenticator(clients: Tenant, employees: Tenant) -> Authenticator:
-    return authenticator_of(clients, employees)
-
-
-async def refusal_of(authenticator: Authenticator, token: str) -> str:
-    with pytest.raises(TokenInvalid) as refused:
-        await authenticator.authenticate(f"Bearer {token}")
-    assert refused.value.status == 401
-    return refused.value.detail
-
-
-def encoded(part: object) -> str:
-    raw = part if isinstance(part, bytes) else json.dumps(part).encode()
-    return base64.urlsafe_b64encode(raw).decode().rstrip("=")
-
-
-def with_parts(token: str, *, header: object = None, claims: object = None) -> str:
-    """The token with its header or claims replaced, under its old signature."""
-    old_header, old_claims, signature = token.split(".")
-    header = old_header if header is None else encoded(header)
-    claims = old_claims if claims is None else encoded(claims)
-    return f"{header}.{claims}.{signature}"
 
 
 @pytest.mark.parametrize("claim", REQUIRED)
